@@ -1,0 +1,149 @@
+"""`mediad init`: a commented configuration and the folders that it names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mediad.cli.settings import SYSTEM_FILE, home, user_file
+from mediad.cli.template import Paths, render
+from mediad.config import parse
+from mediad.errors import CannotCreate, printable
+from mediad.library import bless
+from mediad.roots import check_system, synchroniser
+
+_SYSTEM = Paths("/srv/mediad/inbox", "/srv/mediad/library", "/var/lib/mediad")
+_DEEPEST = 2  # levels below the home folder on which Syncthing's folders are looked for
+_MOST_FOLDERS = 2000  # looked into, so that a crowded home folder does not take long
+
+
+def init(config: str | None, *, watch: str | None, library: str | None, system: bool) -> int:
+    """Writes a configuration, makes its folders and says what it found; asks and overwrites nothing.
+
+    Args:
+        config: the file to write, else the system's if `system`, else $MEDIAD_CONFIG or the user's.
+        watch, library: folders, relative ones to the working directory; None: the usual ones.
+
+    Raises:
+        CannotCreate: the file is there already, or it or a folder cannot be made.
+        InvalidConfig: watch and library cannot go together.
+        LibraryReadOnly: the library cannot be written.
+    """
+    watch = os.path.abspath(watch) if watch else None
+    library = os.path.abspath(library) if library else None
+    file = os.path.abspath(_target(config, system=system))
+    if os.path.lexists(file):
+        raise _there_already(file)
+    synced = [] if system else [path for path in _syncthing_folders(home()) if path != watch]
+    text = render(_paths(watch, library, synced, system=system))
+    settings = parse(text, file=file, env=os.environ, home=home())
+    pictures = _pictures()
+    for root in settings.roots():
+        _make_folder(root.path, root.kind)
+    for place in settings.libraries.values():
+        bless(place.path)
+    _make_folder(os.path.dirname(file))
+    _create(file, text)
+    print(f"wrote {printable(file)}")
+    for note in (*pictures, *_notes(synced, [watch.path for watch in settings.watches.values()])):
+        print(printable(note))
+    for problem in check_system(settings):
+        print(f"to be mended: {problem}")
+    return 0
+
+
+def _target(config: str | None, *, system: bool) -> str:
+    usual = SYSTEM_FILE if system else os.environ.get("MEDIAD_CONFIG") or user_file(os.environ)
+    if not (target := config or usual):
+        raise CannotCreate("there is no home folder to write a configuration in", remedy="use --config FILE")
+    return target
+
+
+def _paths(watch: str | None, library: str | None, synced: list[str], *, system: bool) -> Paths:
+    usual = _SYSTEM if system else Paths()
+    return Paths(
+        watch=_written(watch) if watch else usual.watch,
+        library=_written(library) if library else usual.library,
+        state_dir=usual.state_dir,
+        synced=tuple((f"syncthing{number}", _written(path)) for number, path in enumerate(synced, 1)),
+    )
+
+
+def _written(path: str) -> str:
+    """`path` as it has to stand in the file."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CannotCreate("is not UTF-8, which a configuration has to be", path=path) from None
+    return path.replace("$", "$$")
+
+
+def _make_folder(path: str, kind: str = "") -> None:
+    found = os.path.isdir(path)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"cannot be made: {error.strerror}", path=path) from None
+    if kind:
+        print(f"{'found' if found else 'made'} {printable(path)} ({kind})")
+
+
+def _create(file: str, text: str) -> None:
+    """Writes `file` whole, or leaves nothing; never over another."""
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise _there_already(file) from None
+    except OSError as error:
+        raise CannotCreate(f"cannot be written: {error.strerror}", path=file) from None
+    try:
+        with open(fd, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(fd)
+    except OSError as error:
+        os.unlink(file)
+        raise CannotCreate(f"cannot be written: {error.strerror}", path=file) from None
+
+
+def _there_already(file: str) -> CannotCreate:
+    return CannotCreate("is there already, and nothing is overwritten", path=file)
+
+
+def _pictures() -> list[str]:
+    """What to say of a collection that is there already; asked before folders are made in it."""
+    path = os.path.join(home(), "Pictures")
+    if not home() or not os.path.isdir(path):
+        return []
+    return [f"found {path}: it is left alone; `mediad plan {path}` says what filing it would do"]
+
+
+def _notes(synced: list[str], watches: list[str]) -> Iterator[str]:
+    for path in synced:
+        yield f"found {path}: Syncthing keeps it; it is in the file as a watch, commented out"
+    for path in watches:
+        if keeper := synchroniser(path):
+            yield f'found {path}: {keeper} keeps it; leave its action at "copy"'
+
+
+def _syncthing_folders(top: str) -> Iterator[str]:
+    """Folders with Syncthing's mark, not far below `top`."""
+    level = [top] if top else []
+    left = _MOST_FOLDERS
+    for _ in range(_DEEPEST):
+        level = [folder for parent in level for folder in _folders(parent)][:left]
+        left -= len(level)
+        yield from (folder for folder in level if os.path.lexists(os.path.join(folder, ".stfolder")))
+
+
+def _folders(path: str) -> list[str]:
+    """The folders in `path` that are not hidden, by name; none where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(
+                entry.path
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            )
+    except OSError:
+        return []

@@ -1,0 +1,132 @@
+"""The `mediad` program: the daemon, and what needs no daemon."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mediad import __version__
+from mediad.errors import InvalidConfig, MediadError
+
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Usage errors end the program with 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except InvalidConfig as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return error.exit_code
+    except MediadError as error:
+        print(f"mediad: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # the reader went away: nothing is wrong, but the interpreter would flush once more and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mediad", description="Files new photos, videos and sound recordings into dated libraries."
+    )
+    parser.add_argument("--version", action="version", version=f"mediad {__version__}")
+    _add_config(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="serve in the foreground until SIGTERM or SIGINT")
+    run.add_argument("--once", action="store_true", help="file what the watches hold now, then stop")
+    run.set_defaults(command=_run)
+
+    init = commands.add_parser("init", help="write a commented configuration and make the folders")
+    init.add_argument("--watch", metavar="DIR", help="folder to take new files from")
+    init.add_argument("--library", metavar="DIR", help="folder to file them into")
+    init.add_argument("--system", action="store_true", help="for a system service: /etc and /srv")
+    init.set_defaults(command=_init)
+
+    check = commands.add_parser("check-config", help="print every problem of the configuration")
+    check.set_defaults(command=_check_config)
+
+    plan = commands.add_parser("plan", help="say what would happen to files, and why; touches nothing")
+    plan.add_argument(
+        "paths", metavar="PATH", nargs="*", help="files or folders; default: what the watches hold"
+    )
+    plan.add_argument("--list", action="store_true", help="a line for each file instead of a summary")
+    plan.set_defaults(command=_plan)
+
+    for command in (run, init, check, plan):
+        _add_config(command)
+    for command in (run, check, plan):
+        command.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            type=_setting,
+            action="append",
+            default=[],
+            help="such as daemon.workers=2",
+        )
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    # suppressed, so that a command's missing option does not undo the one before the command
+    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="configuration file")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or "." not in key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form TABLE.KEY=VALUE")
+    return key.strip(), value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from mediad.cli.settings import load
+    from mediad.service import run
+
+    config, file = load(_config(arguments), overrides=dict(arguments.set))
+    return run(config, config_file=file, once=arguments.once)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from mediad.cli.init import init
+
+    return init(_config(arguments), watch=arguments.watch, library=arguments.library, system=arguments.system)
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    from mediad.cli.settings import load
+    from mediad.roots import check_system, system_warnings
+
+    config, file = load(_config(arguments), overrides=dict(arguments.set))
+    for warning in (*config.warnings, *system_warnings(config)):
+        print(f"warning: {warning}", file=sys.stderr)
+    if problems := check_system(config):
+        raise InvalidConfig(problems)
+    print(f"{file}: no problems; watches: {len(config.watches)}, libraries: {len(config.libraries)}")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from mediad.cli.plan import plan
+    from mediad.cli.settings import load
+
+    config, _ = load(_config(arguments), overrides=dict(arguments.set))
+    return plan(config, [os.fsencode(path) for path in arguments.paths], as_list=arguments.list)
+
+
+def _config(arguments: argparse.Namespace) -> str | None:
+    found: str | None = getattr(arguments, "config", None)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""`mediad plan`: what would happen, and why. Needs no daemon and touches nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from mediad.clock import Clock
+from mediad.config import Config
+from mediad.errors import InvalidConfig, printable
+from mediad.files import Files
+from mediad.ingest.preview import Forecast, Preview
+from mediad.roots import check_system
+from mediad.store.database import Database, open_copy
+from mediad.workers import WorkerPool, default_size
+
+_WORDS = (
+    ("new", "{} new, to be filed"),
+    ("undated", "{} of them without a date"),
+    ("duplicate", "{} duplicate"),
+    ("quarantined", "{} unreadable, to be quarantined"),
+    ("not-media", "{} not media, or ignored for another reason"),
+    ("known", "{} dealt with before"),
+    ("settling", "{} not at rest yet"),
+    ("held", "{} whose library is offline"),
+    ("failed", "{} that cannot be read"),
+)
+
+
+def plan(config: Config, paths: Sequence[bytes], *, as_list: bool) -> int:
+    """Print a summary, or with `as_list` a line for each file; returns 0."""
+    logging.getLogger("mediad").addHandler(logging.NullHandler())
+    if problems := check_system(config):
+        raise InvalidConfig(problems)
+    anyio.run(_plan, config, paths, as_list)
+    return 0
+
+
+async def _plan(config: Config, paths: Sequence[bytes], as_list: bool) -> None:
+    counts: Counter[str] = Counter()
+    state = Path(config.daemon.state_dir)
+    database = Database(await anyio.to_thread.run_sync(open_copy, state / "catalogue.db"))
+    try:
+        async with WorkerPool(config.daemon.workers or default_size()) as pool:
+            preview = await anyio.to_thread.run_sync(Preview, config, Files(), Clock(), database, pool)
+            async for forecast in preview.forecast(paths):
+                counts.update(_kinds(forecast))
+                if as_list:
+                    print(_line(forecast))
+    finally:
+        database.close()
+    if not as_list:
+        print(
+            "\n".join(text.format(counts[kind]) for kind, text in _WORDS if counts[kind]) or "nothing to do"
+        )
+
+
+def _kinds(forecast: Forecast) -> list[str]:
+    if forecast.outcome == "filed":
+        return ["new", "undated"] if forecast.undated else ["new"]
+    return ["not-media"] if forecast.outcome in ("ignored", "gone") else [forecast.outcome]
+
+
+def _line(forecast: Forecast) -> str:
+    where = f" -> {printable(forecast.destination)}" if forecast.destination else ""
+    return f"{printable(forecast.path)}: {forecast.outcome}{where} ({forecast.reason})"

@@ -1,0 +1,85 @@
+"""A group of sets on their way: what place works on and record writes down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mediad.errors import MediadError
+from mediad.files import Dirs
+from mediad.ingest.moves import Source
+from mediad.layout import split_name
+from mediad.library import OpenLibrary
+from mediad.model import Held, Plan, Stat, Step
+
+REASON = b".reason.txt"
+_LONGEST_STEM = 200  # bytes; room for an id, an extension and ".reason.txt" within 255
+
+
+@dataclass(slots=True)
+class Task:
+    """One file of a set on its way.
+
+    Attributes:
+        id: the journal's step, which names its temporary files. name: where it goes, None to leave it.
+        method: "link", "take" or "copy"; "" for a file that stays.
+        placed: the file under its final name, once there. source_left: the source is gone from the watch.
+        source_now: the source as it stands at the end, if it stays.
+        note: what has to be told of a file that was placed all the same.
+    """
+
+    id: int
+    item: int
+    step: Step
+    source: Source
+    watch: str
+    library: OpenLibrary
+    name: bytes | None
+    method: str = ""
+    action: str = ""
+    staged: bool = False
+    placed: Stat | None = None
+    source_left: bool = False
+    source_now: Stat | None = None
+    failed: MediadError | None = None
+    note: str = ""
+
+    @property
+    def removes(self) -> bool:
+        return self.action in ("move", "trash", "quarantine")
+
+
+@dataclass(slots=True)
+class Job:
+    """A set on its way; `error` says why it came to nothing."""
+
+    held: Held
+    plan: Plan
+    tasks: list[Task]
+    witness: OpenLibrary | None = None
+    error: MediadError | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Sets that share their syncs and commits."""
+
+    jobs: list[Job]
+    watches: dict[str, Dirs] = field(default_factory=dict)
+    libraries: dict[str, Dirs] = field(default_factory=dict)
+    made: list[tuple[OpenLibrary, bytes]] = field(default_factory=list)
+
+    @property
+    def going(self) -> list[Job]:
+        return [job for job in self.jobs if job.error is None]
+
+    def close(self) -> None:
+        """Close its directories."""
+        for dirs in (*self.watches.values(), *self.libraries.values()):
+            dirs.close()
+
+
+def private_name(folder_name: bytes, step: int) -> bytes:
+    """A unique name in trash or quarantine that leaves room for its reason's name."""
+    directory, slash, name = folder_name.rpartition(b"/")
+    stem, extension = split_name(name)
+    return directory + slash + stem[:_LONGEST_STEM] + b"-%d" % step + extension[:32]

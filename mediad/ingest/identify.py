@@ -1,0 +1,304 @@
+"""Identify: open each settled file once, see that it really is at rest, hash it, and learn what it is.
+
+The descriptor stays open until the file is placed: what is moved later is the very file that was hashed.
+Sniffing, leases and hashing happen in a thread; parsing in worker processes, which get descriptors only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import anyio
+import anyio.to_thread
+
+from mediad.clock import Clock
+from mediad.errors import MediadError, SourceChanged
+from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
+from mediad.ingest.moves import digest_of
+from mediad.media import companions
+from mediad.media.dates import DateSettings, choose, mtime_candidate
+from mediad.media.formats import Format, claimed
+from mediad.media.kind import HEAD_BYTES, sniff
+from mediad.media.names import from_filename
+from mediad.media.origin import origin
+from mediad.media.whole import ends_whole
+from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Unplanned
+from mediad.workers import WorkerPool
+
+_CONTAINER_GRACE = 5  # settle times for which a fresh file whose end is missing is waited for; thin air
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A watch, as far as its files' identity goes.
+
+    Attributes:
+        settle: seconds. lease: a read lease tells who writes there (local filesystems only).
+        clocks_agree: file times are made by this machine's clock.
+    """
+
+    tree: Tree
+    settle: float
+    lease: bool
+    clocks_agree: bool
+    dates: DateSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Files that are not at rest after all: the newest look at each, how long to wait, and why."""
+
+    members: tuple[Sighting, ...]
+    wait: float
+    note: str
+
+
+@dataclass(slots=True)
+class Identified:
+    """What came of a batch."""
+
+    sets: list[Held] = field(default_factory=list)
+    unplanned: list[Unplanned] = field(default_factory=list)
+    back: list[Back] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Opened:
+    sighting: Sighting
+    fd: int
+    form: Format
+    digest: bytes
+    evidence: str
+    doubts: tuple[str, ...] = ()
+
+
+class _NotAtRest(Exception):  # control flow of this module
+    def __init__(self, sighting: Sighting, wait: float, note: str) -> None:
+        super().__init__(note)
+        self.sighting = sighting
+        self.wait = wait
+        self.note = note
+
+
+class Identifier:
+    """The stage.
+
+    Args:
+        places: the watches by name.
+        threads: bounds hashing; one limiter a device keeps a hung mount to itself.
+        stopping: true when long reads should be given up.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        places: Mapping[str, Place],
+        pool: WorkerPool,
+        clock: Clock,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._files = files
+        self._places = places
+        self._pool = pool
+        self._clock = clock
+        self._stopping = stopping
+
+    async def identify(self, batch: Sequence[Settled], limiter: anyio.CapacityLimiter) -> Identified:
+        """Learn all about a batch of one watch's settled files."""
+        result = Identified()
+        opened = await anyio.to_thread.run_sync(self._open_batch, batch, result, limiter=limiter)
+        files = [file for group in opened for file in group]
+        try:
+            facts = await self._pool.parse(
+                [(file.fd, file.sighting.path.rpartition(b"/")[2], file.sighting.stat.size) for file in files]
+            )
+        except BaseException:
+            for file in files:
+                os.close(file.fd)
+            raise
+        known = iter(facts)
+        for group in opened:
+            self._form(group, [self._identity(file, next(known)) for file in group], result)
+        return result
+
+    def _form(self, group: list[_Opened], identities: list[Identity], result: Identified) -> None:
+        fds = {file.sighting.path: file.fd for file in group}
+        sets, orphans = companions.form_sets(identities)
+        lease = self._places[identities[0].sighting.watch].lease
+        for media in (*sets, *(MediaSet(orphan) for orphan in orphans)):
+            mine = {member.sighting.path: fds[member.sighting.path] for member in media.members}
+            result.sets.append(Held(media, mine, lease))
+
+    def _identity(self, file: _Opened, facts: Facts) -> Identity:
+        sighting = file.sighting
+        settings = self._places[sighting.watch].dates
+        name = sighting.path.rpartition(b"/")[2]
+        on_card = any(part.lower() == b"dcim" for part in sighting.path.split(b"/"))
+        candidates = (
+            *facts.candidates,
+            *from_filename(name),
+            mtime_candidate(sighting.stat.mtime_ns, on_card=on_card),
+        )
+        taken = choose(candidates, settings, self._clock.now(), make=facts.make, model=facts.model)
+        doubts = file.doubts
+        if facts.damaged:
+            doubts = (*doubts, facts.damaged)
+            taken = replace(taken, confidence="low") if taken else None
+        return Identity(
+            sighting, file.digest, facts, candidates, taken, origin(name, facts), doubts, file.evidence
+        )
+
+    # -- in a thread ----------------------------------------------------------------------------------
+
+    def _open_batch(self, batch: Sequence[Settled], result: Identified) -> list[list[_Opened]]:
+        opened: list[list[_Opened]] = []
+        place = self._places[batch[0].members[0].watch]
+        try:
+            with place.tree.dirs() as dirs:
+                for settled in batch:
+                    group = self._open_group(settled, dirs, place, result)
+                    if group:
+                        opened.append(group)
+        except OSError as error:  # the root itself: the watch says so, and its files wait for it
+            done = {file.sighting.path for group in opened for file in group}
+            note = f"the watch could not be read: {error.strerror}"
+            result.back.extend(
+                Back(settled.members, place.settle, note)
+                for settled in batch
+                if not done.intersection(member.path for member in settled.members)
+            )
+        return opened
+
+    def _open_group(self, settled: Settled, dirs: Dirs, place: Place, result: Identified) -> list[_Opened]:
+        opened: list[_Opened] = []
+        told: list[Unplanned] = []
+        newest = {sighting.path: sighting for sighting in settled.members}
+        try:
+            for sighting in settled.members:
+                found = self._open(sighting, settled.evidence, dirs, place)
+                if isinstance(found, Unplanned):
+                    told.append(found)
+                else:
+                    opened.append(found)
+        except _NotAtRest as rest:  # a set settles with its last member: all of it goes back
+            newest[rest.sighting.path] = rest.sighting
+            gone = {unplanned.sighting.path for unplanned in told if unplanned.outcome is Result.GONE}
+            members = tuple(sighting for path, sighting in newest.items() if path not in gone)
+            result.back.append(Back(members, rest.wait, rest.note))
+            result.unplanned.extend(unplanned for unplanned in told if unplanned.outcome is Result.GONE)
+            self._close(opened)
+            return []
+        except BaseException:
+            self._close(opened)
+            raise
+        result.unplanned.extend(told)
+        return opened
+
+    def _close(self, opened: Sequence[_Opened]) -> None:
+        for file in opened:
+            self._files.close(file.fd)
+
+    def _open(self, sighting: Sighting, evidence: str, dirs: Dirs, place: Place) -> _Opened | Unplanned:
+        if sighting.excluded:
+            return Unplanned(
+                sighting, Result.IGNORED, "excluded", f"excluded by {sighting.excluded}", evidence
+            )
+        if sighting.type is not FileType.REGULAR:
+            return Unplanned(sighting, Result.IGNORED, "not-a-file", f"is {sighting.type.value}", evidence)
+        try:
+            directory, name = dirs.parent(sighting.path)
+            fd = self._files.open_file(name, directory)
+        except OSError as error:
+            return self._unopened(sighting, error)
+        try:
+            found = self._examine(sighting, fd, evidence, place)
+        except (OSError, MediadError) as error:
+            self._files.close(fd)
+            return self._failed(sighting, error)
+        except BaseException:
+            self._files.close(fd)
+            raise
+        if isinstance(found, Unplanned):
+            self._files.close(fd)
+        return found
+
+    def _unopened(self, sighting: Sighting, error: OSError) -> Unplanned:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return Unplanned(sighting, Result.GONE, "gone", "left the watch before it was taken")
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return Unplanned(sighting, Result.IGNORED, "not-a-file", "became a symbolic link or a socket")
+        return self._failed(sighting, error)
+
+    @staticmethod
+    def _failed(sighting: Sighting, error: OSError | MediadError) -> Unplanned:
+        mine = error if isinstance(error, MediadError) else source_error(error, sighting.path)
+        return Unplanned(sighting, Result.FAILED, mine.code, mine.message)
+
+    def _examine(self, sighting: Sighting, fd: int, evidence: str, place: Place) -> _Opened | Unplanned:
+        """All that is asked of an open file, cheapest first."""
+        self._compare(sighting, fd, place)
+        size = sighting.stat.size
+        if size == 0:
+            return Unplanned(sighting, Result.IGNORED, "empty", "is empty", evidence)
+        evidence = f"{evidence}; {self._nobody_writes(sighting, fd, place)}"
+        name = sighting.path.rpartition(b"/")[2]
+        head = self._read(fd, 0, min(HEAD_BYTES, size))
+        form = sniff(head, name) or claimed(name)
+        if form is None:
+            return Unplanned(
+                sighting, Result.IGNORED, "not-media", "is not media, by content or name", evidence
+            )
+        self._wait_for_end(sighting, fd, form, place)
+        try:
+            digest = digest_of(self._files, fd, size, self._stopping)
+        except InterruptedError as error:
+            raise _NotAtRest(sighting, 0.0, "handed back because mediad stops") from error
+        except SourceChanged as error:
+            raise _NotAtRest(self._again(sighting, fd, place), 0.0, error.message) from error
+        self._compare(sighting, fd, place)
+        return _Opened(sighting, fd, form, digest, evidence)
+
+    def _compare(self, sighting: Sighting, fd: int, place: Place) -> None:
+        """It still is what was seen; else it settles anew."""
+        now = self._again(sighting, fd, place)
+        if now.stat != sighting.stat or now.type is not sighting.type:
+            raise _NotAtRest(now, 0.0, "it had changed when it was opened or hashed")
+
+    def _again(self, sighting: Sighting, fd: int, place: Place) -> Sighting:
+        result = self._files.fstat(fd)
+        stat = stat_of(result)
+        rest = 0.0
+        if place.clocks_agree:
+            rest = max(0.0, (self._clock.wall_ns() - max(stat.mtime_ns, stat.ctime_ns)) / 1e9)
+        return replace(sighting, stat=stat, rest=rest, type=file_type(result))
+
+    def _nobody_writes(self, sighting: Sighting, fd: int, place: Place) -> str:
+        if not place.lease:
+            return "who writes to it cannot be told on this filesystem"
+        try:
+            busy = self._files.held_open(fd)
+        except OSError as error:
+            return f"who writes to it could not be told ({error.strerror})"
+        if busy:
+            raise _NotAtRest(sighting, max(place.settle, 0.5), "somebody had it open for writing")
+        return "nobody had it open for writing"
+
+    def _wait_for_end(self, sighting: Sighting, fd: int, form: Format, place: Place) -> None:
+        """A fresh file without its container's end may be one whose writer pauses between two openings."""
+        grace = _CONTAINER_GRACE * place.settle
+        if not place.clocks_agree or sighting.rest >= grace:
+            return
+        age = self._again(sighting, fd, place).rest
+        if age < grace and ends_whole(form, self._reader(fd), sighting.stat.size) is False:
+            raise _NotAtRest(sighting, grace - age, "its end was missing, so it was waited for longer")
+
+    def _reader(self, fd: int) -> Callable[[int, int], bytes]:
+        return lambda offset, length: self._read(fd, offset, length)
+
+    def _read(self, fd: int, offset: int, length: int) -> bytes:
+        buffer = bytearray(length)
+        got = self._files.read_into(fd, memoryview(buffer), offset)
+        return bytes(buffer[:got])

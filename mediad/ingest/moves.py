@@ -1,0 +1,260 @@
+"""How one file travels: the only ways in which media files are given names, copied and removed.
+
+A file appears under its final name complete or not at all, and no name is ever replaced:
+
+- `link`: the very file that was hashed gets its final name (linkat on the descriptor); its old name goes
+  later, after the new one is durable. The fastest way, and safe under any order of lost directory entries.
+- `take`: where the filesystem or its owner allows no link: the source is renamed into `.mediad/tmp`,
+  compared with the descriptor that was hashed, and renamed to its final name.
+- `copy`: across filesystems, and for `copy` watches: to `.mediad/tmp`, made durable, read back and compared,
+  then renamed to its final name.
+
+Which one works is found by trying: st_dev cannot tell (bind mounts of one filesystem give EXDEV).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mediad.errors import SourceChanged, VerifyFailed
+from mediad.files import UNSUPPORTED, Dirs, Files, copy_content, copy_metadata, stat_of
+from mediad.layout import with_suffix
+from mediad.library import TMP, OpenLibrary
+from mediad.model import Stat
+
+NO_LINK = UNSUPPORTED | {errno.EMLINK, errno.EACCES}
+"""Why link(2) refuses one file though both names are on one filesystem (protected_hardlinks, FAT, ...)."""
+
+_BUFFER = 1 << 20
+
+
+def aside_name(step: int) -> bytes:
+    """The name a source has between leaving its own and being removed."""
+    return b".mediad-%d" % step
+
+
+def copy_name(step: int) -> bytes:
+    """A copy that is not published yet: only ever a second exemplar, safe to remove."""
+    return b"%d.copy" % step
+
+
+def take_name(step: int) -> bytes:
+    """A source on its way: the only exemplar."""
+    return b"%d.take" % step
+
+
+def digest_of(files: Files, fd: int, size: int, stopping: Callable[[], bool]) -> bytes:
+    """SHA-256 of the first `size` bytes, read without moving the descriptor's offset.
+
+    Raises:
+        OSError: the medium. InterruptedError: `stopping()` turned true. SourceChanged: it ended early.
+    """
+    sha = hashlib.sha256()
+    buffer = memoryview(bytearray(min(_BUFFER, max(size, 1))))
+    offset = 0
+    while offset < size:
+        if stopping():
+            raise InterruptedError(errno.EINTR, "stopping")
+        got = files.read_into(fd, buffer[: min(len(buffer), size - offset)], offset)
+        if got == 0:
+            raise SourceChanged("became shorter while it was read")
+        sha.update(buffer[:got])
+        offset += got
+    return sha.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file in a watch, held open since it was hashed.
+
+    Attributes:
+        lease: whether a read lease tells if somebody writes to it.
+    """
+
+    fd: int
+    path: bytes
+    stat: Stat
+    digest: bytes
+    lease: bool
+
+
+def make_copy(
+    source: Source, step: int, library: OpenLibrary, dirs: Dirs, stopping: Callable[[], bool]
+) -> None:
+    """Copy content and metadata into the library's `tmp`. It is not durable and not verified yet.
+
+    Raises:
+        OSError: of the medium. SourceChanged: the source moved on while it was copied.
+    """
+    files = library.tree.files
+    fd = files.create(copy_name(step), dirs.fd(TMP))
+    try:
+        copy_content(files, source.fd, fd, source.stat.size, stopping)
+        copy_metadata(files, source.fd, fd)
+        set_modes(library, fd)
+        if not stat_of(files.fstat(source.fd)).same_content(source.stat):
+            raise SourceChanged("changed while it was copied", path=source.path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            files.unlink(copy_name(step), dirs.fd(TMP))
+        raise
+    finally:
+        files.close(fd)
+
+
+def set_modes(library: OpenLibrary, fd: int) -> None:
+    """Give a file the group and mode that the library is configured to have."""
+    files = library.tree.files
+    if library.gid is not None:
+        files.chown(fd, -1, library.gid)
+    if library.file_mode is not None:
+        files.chmod(fd, library.file_mode)
+
+
+def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> None:
+    """Read a synced copy back, from the device where the kernel lets go of its pages, and compare.
+
+    Raises:
+        VerifyFailed: what came back is not what was hashed; the copy is removed.
+    """
+    files = library.tree.files
+    tmp = dirs.fd(TMP)
+    fd = files.open_file(copy_name(step), tmp)
+    try:
+        files.drop_cache(fd)
+        size = files.fstat(fd).st_size
+        if size == source.stat.size and digest_of(files, fd, size, _never) == source.digest:
+            return
+    finally:
+        files.close(fd)
+    files.unlink(copy_name(step), tmp)
+    raise VerifyFailed("what was written and read back differs; the copy was discarded", path=source.path)
+
+
+def _never() -> bool:
+    return False
+
+
+def publish_copy(step: int, library: OpenLibrary, dirs: Dirs, directory: int, name: bytes) -> None:
+    """Give a verified copy its final name; OSError EEXIST if that is taken."""
+    files = library.tree.files
+    tmp = dirs.fd(TMP)
+    if library.can.rename_noreplace:
+        files.rename(copy_name(step), tmp, name, directory)
+        return
+    fd = files.open_file(copy_name(step), tmp)
+    try:
+        files.link(fd, name, directory)
+    finally:
+        files.close(fd)
+    files.unlink(copy_name(step), tmp)
+
+
+def take(source: Source, step: int, library: OpenLibrary, watch: Dirs, dirs: Dirs) -> None:
+    """Rename a source into the library's `tmp`, and back if it is not the very file that was hashed.
+
+    Raises:
+        OSError: EXDEV where it lies on another filesystem. SourceChanged: it was another file, and is back.
+    """
+    files = library.tree.files
+    tmp = dirs.fd(TMP)
+    directory, name = watch.parent(source.path)
+    files.rename(name, directory, take_name(step), tmp)
+    if _unchanged(files, source, take_name(step), tmp):
+        return
+    put_back(files, take_name(step), tmp, directory, name)
+    raise SourceChanged("was replaced or changed while it was filed", path=source.path)
+
+
+def _unchanged(files: Files, source: Source, name: bytes, directory: int) -> bool:
+    """Is this name the very file that was hashed, still in that state, with nobody writing to it?"""
+    if not stat_of(files.stat_at(name, directory)).same_content(source.stat):
+        return False
+    if not source.lease:
+        return True
+    try:
+        return not files.held_open(source.fd)
+    except OSError:  # no lease to be had here after all: size and times have to do
+        return True
+
+
+def put_back(files: Files, name: bytes, directory: int, target: int, wanted: bytes) -> bytes:
+    """Give a file of the watch its own name again; where that is taken, the next free `name-1.ext`.
+
+    Returns:
+        the name that it got.
+    """
+    number = 0
+    while True:
+        chosen = with_suffix(wanted, number) if number else wanted
+        try:
+            _rename_new(files, name, directory, chosen, target)
+        except FileExistsError:
+            number += 1
+        else:
+            return chosen
+
+
+def _rename_new(files: Files, name: bytes, directory: int, new: bytes, target: int) -> None:
+    """Rename without replacing, also where the filesystem has no flag for it (then link and unlink)."""
+    try:
+        files.rename(name, directory, new, target)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        fd = files.open_file(name, directory)
+        try:
+            files.link(fd, new, target)
+        finally:
+            files.close(fd)
+        files.unlink(name, directory)
+
+
+def remove_source(source: Source, step: int, watch: Dirs) -> bool:
+    """Remove a source whose content is durable in the library: that very file and no other.
+
+    It is renamed aside in its own folder, compared with the descriptor that was hashed, and only then
+    unlinked. The removal is not durable until the folder is synced.
+
+    Returns:
+        False if another file stands under its name now, which was left alone; or if it is gone already.
+
+    Raises:
+        OSError: it may not be removed. SourceChanged: its content changed since; it is back under its name.
+    """
+    try:
+        directory, name = watch.parent(source.path)
+        return remove_named(watch.files, source, step, name, directory)
+    except FileNotFoundError:
+        return False
+
+
+def remove_named(files: Files, source: Source, step: int, name: bytes, directory: int) -> bool:
+    """`remove_source` for a name in an open directory; recovery uses it for files already aside, too."""
+    aside = aside_name(step)
+    if name != aside:
+        _rename_new(files, name, directory, aside, directory)
+    there = stat_of(files.stat_at(aside, directory))
+    wanted = source.path.rpartition(b"/")[2] if name == aside else name
+    if (there.dev, there.ino) != (source.stat.dev, source.stat.ino):
+        put_back(files, aside, directory, directory, wanted)
+        return False
+    if not _unchanged(files, source, aside, directory):
+        put_back(files, aside, directory, directory, wanted)
+        raise SourceChanged("was written to while it was filed", path=source.path)
+    files.unlink(aside, directory)
+    return True
+
+
+def withdraw(files: Files, directory: int, name: bytes, placed: Stat) -> None:
+    """Take back a final name that we gave, if it still is that file; its source must still be there."""
+    try:
+        there = files.stat_at(name, directory)
+    except FileNotFoundError:
+        return
+    if (there.st_dev, there.st_ino) == (placed.dev, placed.ino):
+        files.unlink(name, directory)

@@ -1,0 +1,313 @@
+"""Plan: decide what becomes of a set. PURE, one at a time; the only place where such decisions are made.
+
+The planner knows which digests and names are in flight. A set whose content is in flight waits for that one
+to land, and is planned anew then. Preview and execution get the same plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mediad.config import Config, Watch
+from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
+from mediad.model import Holder, Identity, MediaSet, Plan, Result, Step
+
+_TRASH = b".mediad/trash/"
+_QUARANTINE = b".mediad/quarantine/"
+
+
+class World(Protocol):
+    """What the catalogue knows, asked as the planner goes."""
+
+    def holders(self, digest: bytes, library: str | None) -> Sequence[Holder]:
+        """Principals and found files with this content, in one library or (None) in all that are online."""
+
+    def taken(self, library: str, key: bytes) -> bool:
+        """Does a file whose name compares equal lie in the library?"""
+
+    def set_members(self, item: int) -> Sequence[tuple[bytes, bytes]]:
+        """Digest and path of every file of a set that lies in a library."""
+
+    def former_principal(self, watch: str, path: bytes) -> Holder | None:
+        """The library file of a principal that lately came from this path's folder and stem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """No plan yet: this content is in flight."""
+
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    library: str
+    layout: Layout
+    why: str
+    ignore: bool = False
+
+
+_Content = tuple[str, bytes]  # library or "" for all, and digest
+
+
+class Planner:
+    """Decides, and remembers what it has decided until it lands."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._digests: set[_Content | None] = set()
+        self._names: set[tuple[str, bytes]] = set()
+        self._holding: dict[int, tuple[tuple[tuple[str, bytes], ...], _Content | None]] = {}
+        self._suffixes: dict[tuple[str, bytes], int] = {}
+
+    def plan(self, media: MediaSet, world: World, avoid: Collection[bytes] = ()) -> Plan | Waits:
+        """Decide on a set and hold its names and contents until `landed`.
+
+        Args:
+            avoid: name keys found taken on disk though the catalogue does not know them.
+        """
+        watch = self.config.watches[media.principal.sighting.watch]
+        place = self._place(media.principal, watch)
+        if place.ignore:
+            return self._left(media, place, Result.IGNORED, "rule", f"ignored by {place.why}")
+        if media.principal.facts.unreadable:
+            return self._quarantined(media, watch, place)
+        scope = "" if self.config.duplicates.scope == "all" else place.library
+        if (scope, media.principal.digest) in self._digests:
+            return Waits(media.principal.digest)
+        holders = world.holders(media.principal.digest, scope or None)
+        plan = (
+            self._duplicate(media, watch, place, holders[0], world, avoid)
+            if holders
+            else self._filed(media, watch, place, world, avoid)
+        )
+        self._hold(plan, scope)
+        return plan
+
+    def plan_companion(self, orphan: Identity, world: World, avoid: Collection[bytes] = ()) -> Plan:
+        """Decide on a companion without its principal: beside it if that came lately, else ignored."""
+        watch = self.config.watches[orphan.sighting.watch]
+        media = MediaSet(orphan)
+        former = world.former_principal(watch.name, orphan.sighting.path)
+        if former is None:
+            place = _Place(watch.library, self.config.libraries[watch.library].layout, "")
+            return self._left(media, place, Result.IGNORED, "orphan", "a companion without its principal")
+        if any(digest == orphan.digest for digest, _ in world.set_members(former.item or 0)):
+            step = self._disposal(orphan, watch, former.library, "the library's set holds the same companion")
+            return Plan(media, (step,), former, "beside its principal")
+        step = self._beside(orphan, former, watch, world, avoid, set())
+        plan = Plan(media, (step,), None, "beside its principal, which came earlier")
+        self._hold(plan, None)
+        return plan
+
+    def landed(self, plan: Plan) -> None:
+        """A plan was carried out or given up: what it held is free again."""
+        names, content = self._holding.pop(id(plan), ((), None))
+        self._names.difference_update(names)
+        self._digests.discard(content)
+
+    def _hold(self, plan: Plan, scope: str | None) -> None:
+        names = tuple(
+            (step.library, key_of(step.destination)) for step in plan.steps if step.destination is not None
+        )
+        filed = plan.steps[0].outcome is Result.FILED
+        content = (scope, plan.set.principal.digest) if filed and scope is not None else None
+        self._names.update(names)
+        if content is not None:
+            self._digests.add(content)
+        self._holding[id(plan)] = (names, content)
+
+    def _place(self, principal: Identity, watch: Watch) -> _Place:
+        subject = _subject(principal) if self.config.rules else {}
+        for number, rule in enumerate(self.config.rules, 1):
+            if rule.matches(subject):
+                library = rule.library or watch.library
+                layout = rule.layout or self._layout(library, principal)
+                return _Place(library, layout, f"rule {number}: {layout.text}", rule.ignore)
+        layout = self._layout(watch.library, principal)
+        return _Place(watch.library, layout, f"library {watch.library}: {layout.text}")
+
+    def _layout(self, library: str, principal: Identity) -> Layout:
+        settings = self.config.libraries[library]
+        return settings.layout if principal.taken else settings.undated
+
+    def _left(self, media: MediaSet, place: _Place, outcome: Result, code: str, reason: str) -> Plan:
+        steps = tuple(
+            Step(member, "leave", outcome, place.library, None, code, reason) for member in media.members
+        )
+        return Plan(media, steps, None, place.why)
+
+    def _quarantined(self, media: MediaSet, watch: Watch, place: _Place) -> Plan:
+        reason = media.principal.facts.unreadable
+        if watch.action != "move":
+            return self._left(media, place, Result.QUARANTINED, "unreadable", reason)
+        steps = tuple(
+            Step(
+                member,
+                "quarantine",
+                Result.QUARANTINED,
+                place.library,
+                _QUARANTINE + member.name,
+                "unreadable",
+                member.facts.unreadable or f"belongs to {media.principal.name!a}: {reason}",
+            )
+            for member in media.members
+        )
+        return Plan(media, steps, None, place.why)
+
+    def _disposal(self, member: Identity, watch: Watch, library: str, reason: str) -> Step:
+        if watch.action == "move" and self.config.duplicates.exact == "trash":
+            action, destination = "trash", _TRASH + member.name
+        else:
+            action, destination = "leave", None
+        return Step(member, action, Result.DUPLICATE, library, destination, "duplicate", reason)
+
+    def _duplicate(
+        self,
+        media: MediaSet,
+        watch: Watch,
+        place: _Place,
+        holder: Holder,
+        world: World,
+        avoid: Collection[bytes],
+    ) -> Plan:
+        reason = f"same content as {holder.library}/{_text(holder.path)}"
+        kept = {digest for digest, _ in world.set_members(holder.item)} if holder.item is not None else set()
+        steps = [self._disposal(media.principal, watch, place.library, reason)]
+        chosen: set[bytes] = set()
+        for companion in media.companions:
+            if companion.digest in kept:
+                steps.append(self._disposal(companion, watch, place.library, reason))
+            else:
+                steps.append(self._beside(companion, holder, watch, world, avoid, chosen))
+        return Plan(media, tuple(steps), holder, place.why)
+
+    def _beside(
+        self,
+        companion: Identity,
+        holder: Holder,
+        watch: Watch,
+        world: World,
+        avoid: Collection[bytes],
+        chosen: set[bytes],
+    ) -> Step:
+        """A companion goes into the folder of its principal's library file, under that one's stem."""
+        directory, slash, name = holder.path.rpartition(b"/")
+        source = _principal_name(companion.name, name)
+        wanted = directory + slash + companion_name(source, name, companion.name)
+        destination = wanted
+        number = 0
+        while not self._free(holder.library, destination, world, avoid) or destination in chosen:
+            number += 1
+            destination = with_suffix(wanted, number)
+        chosen.add(destination)
+        return Step(
+            companion, watch.action, Result.FILED, holder.library, destination, "beside", "", "companion"
+        )
+
+    def _filed(
+        self, media: MediaSet, watch: Watch, place: _Place, world: World, avoid: Collection[bytes]
+    ) -> Plan:
+        wanted = place.layout.render(values_of(media.principal))
+        for number in self._numbers(place.library, wanted):
+            names = _set_names(media, with_suffix(wanted, number) if number else wanted)
+            if all(self._free(place.library, name, world, avoid) for name in names):
+                break
+        steps = tuple(
+            Step(
+                member,
+                watch.action,
+                Result.FILED,
+                place.library,
+                name,
+                role="principal" if member is media.principal else "companion",
+            )
+            for member, name in zip(media.members, names, strict=True)
+        )
+        return Plan(media, steps, None, place.why)
+
+    def _numbers(self, library: str, wanted: bytes) -> _Numbers:
+        if len(self._suffixes) > 10_000:
+            self._suffixes.clear()
+        return _Numbers(self._suffixes, (library, key_of(wanted)))
+
+    def _free(self, library: str, name: bytes, world: World, avoid: Collection[bytes]) -> bool:
+        key = key_of(name)
+        return (library, key) not in self._names and key not in avoid and not world.taken(library, key)
+
+
+class _Numbers:
+    """0, 1, 2, ...: but where a name was found taken n times, go on there (10,000 scans of one name)."""
+
+    def __init__(self, known: dict[tuple[str, bytes], int], name: tuple[str, bytes]) -> None:
+        self._known = known
+        self._name = name
+        self._next = 0
+
+    def __iter__(self) -> _Numbers:
+        return self
+
+    def __next__(self) -> int:
+        number = self._next
+        if number == 1:
+            number = max(1, self._known.get(self._name, 1))
+        self._next = number + 1
+        if number:
+            self._known[self._name] = number
+        return number
+
+
+def values_of(identity: Identity) -> Values:
+    """What a layout may say of a file."""
+    directory, _, name = identity.sighting.path.rpartition(b"/")
+    facts = identity.facts
+    return Values(
+        taken=identity.taken.local if identity.taken else None,
+        name=name,
+        kind=facts.kind,
+        origin=identity.origin,
+        make=facts.make,
+        model=facts.model,
+        watch=identity.sighting.watch,
+        subdir=directory,
+        digest=identity.digest.hex(),
+    )
+
+
+def _set_names(media: MediaSet, principal: bytes) -> list[bytes]:
+    directory, slash, name = principal.rpartition(b"/")
+    names = [principal]
+    for companion in media.companions:
+        wanted = unique = directory + slash + companion_name(media.principal.name, name, companion.name)
+        number = 0
+        while key_of(unique) in {key_of(other) for other in names}:
+            number += 1
+            unique = with_suffix(wanted, number)
+        names.append(unique)
+    return names
+
+
+def _principal_name(companion: bytes, holder: bytes) -> bytes:
+    """The name that a companion's principal had, as far as the companion's own name tells."""
+    stem = companion.rpartition(b".")[0]
+    extension = holder[len(holder.rpartition(b".")[0]) :]
+    return stem if stem.lower().endswith(extension.lower()) and extension else stem + extension
+
+
+def _subject(identity: Identity) -> Mapping[str, str]:
+    """What rules match on."""
+    path = _text(identity.sighting.path)
+    return {
+        "watch": identity.sighting.watch,
+        "path": path,
+        "name": path.rpartition("/")[2],
+        "kind": identity.facts.kind,
+        "origin": identity.origin,
+        "camera": camera(identity.facts.make, identity.facts.model),
+    }
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")

@@ -1,0 +1,211 @@
+"""Preview: what would happen to files, decided by the same stages and planner, on a copy of the catalogue.
+
+Nothing is waited for and nothing is touched: what is not at rest is said to be settling.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from mediad.clock import Clock
+from mediad.config import Config
+from mediad.errors import NotPermitted
+from mediad.files import Files, Tree, source_error
+from mediad.ingest import witnesses
+from mediad.ingest.identify import Identifier
+from mediad.ingest.plan import Planner, Waits
+from mediad.ingest.roster import Entry, library_folder, roster
+from mediad.library import Capabilities, OpenLibrary
+from mediad.media import companions
+from mediad.model import Held, Plan, Result, Settled, Sighting
+from mediad.store import catalogue
+from mediad.store.database import Database
+from mediad.workers import WorkerPool
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would become of one file.
+
+    Attributes:
+        path: absolute. outcome: as in the contract of `Result`, or "settling", "known" or "held".
+        destination: absolute, None if it would stay or its content is that of another new file.
+        undated: media that would be filed without a date.
+    """
+
+    path: bytes
+    outcome: str
+    destination: bytes | None
+    reason: str
+    undated: bool = False
+
+
+class Preview:
+    """Plans for what watches hold, or for given paths.
+
+    Args:
+        database: a private copy of the catalogue.
+    """
+
+    def __init__(
+        self, config: Config, files: Files, clock: Clock, database: Database, pool: WorkerPool
+    ) -> None:
+        self._config = config
+        self._files = files
+        self._clock = clock
+        self._database = database
+        self._planner = Planner(config)
+        self._entries = roster(config, files, clock)
+        places = {name: entry.place for name, entry in self._entries.items()}
+        self._identifier = Identifier(files, places, pool, clock, _never)
+        self._limiter = anyio.CapacityLimiter(2)
+        self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
+
+    async def forecast(self, paths: Sequence[bytes]) -> AsyncIterator[Forecast]:
+        """Yield a forecast for each file: below `paths`, or in all watches where none are given.
+
+        Raises:
+            SourceGone, NotPermitted: a given path cannot be read or lies in no watch.
+        """
+        await self._open_libraries()
+        for name, starts in (await anyio.to_thread.run_sync(self._starts, paths)).items():
+            sightings = await anyio.to_thread.run_sync(self._look, self._entries[name], starts)
+            known, groups = await self._database.run(functools.partial(self._sort_out, sightings))
+            for sighting in known:
+                yield self._told(sighting, "known", "dealt with before; it stays where it is")
+            for start in range(0, len(groups), _BATCH):
+                for forecast in await self._batch(groups[start : start + _BATCH]):
+                    yield forecast
+
+    async def _open_libraries(self) -> None:
+        for name, settings in self._config.libraries.items():
+            tree = Tree(self._files, os.fsencode(settings.path))
+            try:
+                library = OpenLibrary(settings, tree, "", -1, Capabilities(True, True, False), None)
+            except OSError:  # offline: its files would be held
+                continue
+            known = await self._database.run(functools.partial(_remember, name=name, root=tree.root))
+            if not known.indexed:
+                folder = library_folder(tree, self._clock)
+                await witnesses.index(folder, known.id, self._database, self._clock, _never)
+            self._libraries[name] = (known.id, library)
+
+    def _starts(self, paths: Sequence[bytes]) -> Mapping[str, list[bytes]]:
+        """The paths by watch, relative to it."""
+        if not paths:
+            there = (name for name, entry in self._entries.items() if os.path.isdir(entry.tree.root))
+            return {name: [b""] for name in there}
+        starts: dict[str, list[bytes]] = {}
+        for path in paths:
+            real = os.path.realpath(path)
+            if not os.path.lexists(path):
+                raise source_error(FileNotFoundError(2, ""), path)
+            for name, entry in self._entries.items():
+                root = os.path.realpath(entry.tree.root)
+                if real == root or real.startswith(root + b"/"):
+                    starts.setdefault(name, []).append(real[len(root) + 1 :])
+                    break
+            else:
+                raise NotPermitted("lies in no watch", path=path, remedy="name files below a watch")
+        return starts
+
+    def _look(self, entry: Entry, starts: Sequence[bytes]) -> list[Sighting]:
+        seen: list[Sighting] = []
+        files, folders = entry.folder.look([start for start in starts if start])
+        seen.extend(files)
+        for folder in folders + [start for start in starts if not start]:
+            entry.folder.scan(folder, seen.extend, _never)
+        return list({sighting.path: sighting for sighting in seen}.values())
+
+    def _sort_out(
+        self, sightings: Sequence[Sighting], connection: apsw.Connection
+    ) -> tuple[list[Sighting], list[Settled]]:
+        """What the catalogue knows the end of, and the rest as the groups that may be sets."""
+        known: list[Sighting] = []
+        fresh: list[Sighting] = []
+        for sighting in sightings:
+            row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
+            local = self._entries[sighting.watch].local
+            settled = row is not None and row.settles(sighting.stat, local=local, retry_since=2**62)
+            (known if settled else fresh).append(sighting)
+        fresh.sort(key=lambda sighting: companions.key(sighting.path))
+        groups = itertools.groupby(fresh, key=lambda sighting: companions.key(sighting.path))
+        return known, [Settled(tuple(members), "looked at once") for _, members in groups]
+
+    async def _batch(self, groups: Sequence[Settled]) -> list[Forecast]:
+        result = await self._identifier.identify(groups, self._limiter)
+        told = [self._told(file.sighting, file.outcome, file.reason) for file in result.unplanned]
+        for back in result.back:
+            told += [self._told(sighting, "settling", back.note) for sighting in back.members]
+        try:
+            libraries = dict(self._libraries.values())
+            sizes = {held.set.principal.sighting.stat.size for held in result.sets}
+            await witnesses.read_unread(self._database, libraries, sizes, _never)
+            told += await self._database.run(functools.partial(self._plan, result.sets))
+        finally:
+            for held in result.sets:
+                for fd in held.fds.values():
+                    self._files.close(fd)
+        return told
+
+    def _plan(self, sets: Sequence[Held], connection: apsw.Connection) -> list[Forecast]:
+        rows = {name: row for name, (row, _) in self._libraries.items()}
+        world = catalogue.CatalogueWorld(connection, rows, 0)
+        told: list[Forecast] = []
+        for held in sets:
+            principal = held.set.principal
+            if companions.is_companion_name(principal.sighting.path):
+                plan: Plan | Waits = self._planner.plan_companion(principal, world)
+            else:
+                plan = self._planner.plan(held.set, world)
+            if isinstance(plan, Waits):
+                reason = "same content as another new file"
+                told += [self._told(member.sighting, Result.DUPLICATE, reason) for member in held.set.members]
+            else:
+                told += self._steps(plan)
+        return told
+
+    def _steps(self, plan: Plan) -> list[Forecast]:
+        told: list[Forecast] = []
+        for step in plan.steps:
+            taken = plan.set.principal.taken
+            when = f"{taken.local} by {taken.source} ({taken.confidence})" if taken else "no date"
+            reason = step.reason or f"{when}; {plan.why}"
+            if step.library not in self._libraries:
+                told.append(self._told(step.identity.sighting, "held", "the library is offline"))
+                continue
+            tree = self._libraries[step.library][1].tree
+            private = step.action in ("trash", "quarantine")
+            destination = step.destination if step.destination and not private else None
+            forecast = self._told(step.identity.sighting, step.outcome, reason)
+            told.append(
+                replace(
+                    forecast,
+                    destination=tree.absolute(destination) if destination else None,
+                    undated=taken is None and step.outcome is Result.FILED,
+                )
+            )
+        return told
+
+    def _told(self, sighting: Sighting, outcome: str, reason: str) -> Forecast:
+        path = self._entries[sighting.watch].tree.absolute(sighting.path)
+        return Forecast(path, outcome, None, reason)
+
+
+def _remember(connection: apsw.Connection, name: str, root: bytes) -> catalogue.KnownLibrary:
+    known = catalogue.known_library(connection, name)
+    return known or catalogue.remember_library(connection, name, f"preview of {name}", root)
+
+
+def _never() -> bool:
+    return False

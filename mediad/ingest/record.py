@@ -1,0 +1,264 @@
+"""Record: what is written of a file before and after it is placed, and said of it in the log.
+
+Decides nothing. Batches are kept here: what one watch took between two rests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import apsw
+
+from mediad.clock import Clock
+from mediad.errors import printable
+from mediad.ingest.group import Group, Job, Task
+from mediad.layout import key_of
+from mediad.model import Identity, Plan, Result, Sighting, Unplanned
+from mediad.store import catalogue, journal
+from mediad.store.database import Database
+
+_CANDIDATES = 24  # kept of each file; no honest file has more, and a row stays small
+_REST = 60.0  # seconds without work that end a batch
+_LONGEST = 86_400.0
+
+log = logging.getLogger("mediad")
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one watch took between two rests; `last` and `started` are on the monotonic clock."""
+
+    watch: str
+    id: int
+    started: float
+    last: float
+    size: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Recorder:
+    """Writes the journal.
+
+    Args:
+        roots: the watches' folders by name.
+        rows: the catalogue's rows of the libraries by name, as they come online.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        roots: Mapping[str, bytes],
+        rows: Mapping[str, int],
+        last_id: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._roots = roots
+        self._rows = rows
+        self._ids = itertools.count(last_id + 1)
+        self._batches: dict[str, Batch] = {}
+        self.totals: dict[str, int] = {}
+
+    def next_id(self) -> int:
+        """A new id for an arrival and its step."""
+        return next(self._ids)
+
+    async def unplanned(self, files: Sequence[Unplanned]) -> None:
+        """Record files that needed no plan."""
+        seen = self._clock.micros()
+
+        def write(connection: apsw.Connection) -> list[bool]:
+            return [
+                catalogue.record_unplanned(
+                    connection,
+                    self.next_id(),
+                    file.sighting,
+                    seen,
+                    file.outcome,
+                    file.code,
+                    file.reason,
+                    {"settled": file.evidence},
+                )
+                for file in files
+            ]
+
+        told = await self._database.run(write)
+        for file, new in zip(files, told, strict=True):
+            if new:
+                loud = file.outcome is Result.FAILED
+                self._say(
+                    file.sighting, file.outcome, file.reason, logging.WARNING if loud else logging.DEBUG
+                )
+                self._count(file.sighting, file.outcome, 0)
+
+    async def begin(self, jobs: Sequence[Job]) -> None:
+        """Make the intents of a group durable."""
+        entries = [(job, task) for job in jobs for task in job.tasks]
+        now = self._clock.micros()
+
+        def write(connection: apsw.Connection) -> None:
+            rows = [
+                journal.Entry(
+                    task.id,
+                    task.item,
+                    self._batch(connection, task.watch, now),
+                    task.step.identity,
+                    task.action,
+                    self._rows[task.library.name],
+                    task.name,
+                    job.plan.witness.id if job.plan.witness else None,
+                    evidence_of(task.step.identity, job.plan),
+                )
+                for job, task in entries
+            ]
+            journal.begin(connection, rows, now)
+
+        await self._database.run(write)
+
+    def _batch(self, connection: apsw.Connection, watch: str, now: int) -> int:
+        if watch not in self._batches:
+            moment = self._clock.monotonic()
+            number = journal.open_batch(connection, watch, self._roots[watch], now)
+            self._batches[watch] = Batch(watch, number, moment, moment)
+        return self._batches[watch].id
+
+    def finish(self, group: Group, connection: apsw.Connection) -> None:
+        """Write down what became of a group; part of a unit of work."""
+        now = self._clock.micros()
+        endings = [_ending(task, self._rows[task.library.name]) for job in group.going for task in job.tasks]
+        folders = [(self._rows[library.name], path) for library, path in group.made]
+        journal.finish(connection, endings, folders, now)
+        for job in group.jobs:
+            if job.error is not None:
+                undone = [task.id for task in job.tasks if task.placed is None]
+                journal.revert(connection, undone, str(job.error), now)
+
+    def tell(self, group: Group) -> None:
+        """Log and count what became of a group."""
+        for job in group.going:
+            for task in job.tasks:
+                sighting = task.step.identity.sighting
+                if task.failed is not None:
+                    self._say(sighting, Result.FAILED, task.failed.message, logging.WARNING)
+                    self._count(sighting, Result.FAILED, 0)
+                    continue
+                outcome = task.step.outcome
+                where = f" -> {task.library.name}/{printable(task.name)}" if task.name else ""
+                loud = outcome is Result.QUARANTINED or bool(task.note and task.removes)
+                told = "; ".join(filter(None, (task.step.reason, task.note)))
+                self._say(sighting, f"{outcome}{where}", told, logging.WARNING if loud else logging.DEBUG)
+                self._count(sighting, outcome, sighting.stat.size)
+
+    def _say(self, sighting: Sighting, outcome: str, reason: str, level: int) -> None:
+        if log.isEnabledFor(level):
+            colon = f": {reason}" if reason else ""
+            log.log(level, "%s/%s %s%s", sighting.watch, printable(sighting.path), outcome, colon)
+
+    def _count(self, sighting: Sighting, outcome: Result, size: int) -> None:
+        self.totals[outcome] = self.totals.get(outcome, 0) + 1
+        batch = self._batches.get(sighting.watch)
+        if batch is not None:
+            batch.counts[outcome] = batch.counts.get(outcome, 0) + 1
+            batch.size += size
+            batch.last = self._clock.monotonic()
+
+    def next_rest(self) -> float | None:
+        """When a batch may end, on the monotonic clock."""
+        return min((batch.last + _REST for batch in self._batches.values()), default=None)
+
+    async def rest(self, now: float, busy: frozenset[str]) -> None:
+        """End the batches of watches that have come to rest, and say in a line what they took.
+
+        Args:
+            busy: watches with files that are settling, waiting or in flight.
+        """
+        for batch in list(self._batches.values()):
+            if batch.watch in busy:
+                batch.last = now if now - batch.started < _LONGEST else batch.last
+            if now >= batch.last + _REST or now - batch.started >= _LONGEST:
+                del self._batches[batch.watch]
+                await self._end(batch)
+
+    async def end_all(self) -> None:
+        """The daemon stops: every batch ends."""
+        while self._batches:
+            await self._end(self._batches.popitem()[1])
+
+    async def _end(self, batch: Batch) -> None:
+        now = self._clock.micros()
+        await self._database.run(lambda connection: journal.close_batch(connection, batch.id, now))
+        log.info("watch %s, batch %d: %s", batch.watch, batch.id, summary(batch))
+
+
+def _ending(task: Task, row: int) -> journal.Ending:
+    step = task.step
+    failed = task.failed
+    told = "; ".join(filter(None, (step.reason, task.note)))
+    return journal.Ending(
+        id=task.id,
+        item=task.item,
+        action=task.action,
+        outcome=Result.FAILED if failed else step.outcome,
+        code=failed.code if failed else step.code,
+        reason=failed.message if failed else told,
+        source=None if task.source_left else task.source_now,
+        library=row,
+        destination=task.name,
+        key=key_of(task.name) if task.name else b"",
+        stat=task.placed,
+        digest=step.identity.digest,
+        role=step.role,
+    )
+
+
+def evidence_of(identity: Identity, plan: Plan) -> str:
+    """All that `why` will want to tell, as JSON; empty values are left out."""
+    facts = identity.facts
+    found: dict[str, object] = {
+        "settled": identity.evidence,
+        "format": facts.format,
+        "candidates": [
+            {
+                "source": candidate.source,
+                "tag": candidate.tag,
+                "raw": candidate.raw,
+                "moment": candidate.moment.isoformat() if candidate.moment else None,
+                "offset": candidate.offset_minutes,
+                "doubt": candidate.doubt,
+            }
+            for candidate in identity.candidates[:_CANDIDATES]
+        ],
+        "tag": identity.taken.tag if identity.taken else "",
+        "why": plan.why,
+        "doubts": list(identity.doubts),
+        "origin": identity.origin,
+        "make": facts.make,
+        "model": facts.model,
+        "width": facts.width,
+        "height": facts.height,
+        "duration": facts.duration,
+        "content_id": facts.content_id,
+    }
+    return json.dumps({key: value for key, value in found.items() if value})
+
+
+def summary(batch: Batch) -> str:
+    """ "57 filed, 3 duplicate, 1 quarantined (1.2 GB in 4 s)"."""
+    counts = ", ".join(
+        f"{batch.counts[outcome]} {outcome}" for outcome in Result if batch.counts.get(outcome)
+    )
+    return f"{counts or 'nothing'} ({size_text(batch.size)} in {batch.last - batch.started:.0f} s)"
+
+
+def size_text(size: float) -> str:
+    """Bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

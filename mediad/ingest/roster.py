@@ -1,0 +1,96 @@
+"""The configured watches, brought to what the stages need to know of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from mediad.clock import Clock
+from mediad.config import Config, Watch
+from mediad.exclude import Excluder
+from mediad.files import Files, Tree
+from mediad.ingest.identify import Place
+from mediad.ingest.scan import Folder
+from mediad.media.dates import DateSettings
+from mediad.roots import filesystem
+
+SETTLE_LOCAL = 2.0  # seconds
+SETTLE_NETWORK = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One watch.
+
+    Attributes:
+        local: its filesystem is this machine's: clocks agree, inodes are stable, inotify tells all.
+        syncfs: syncfs(2) makes its files durable.
+        poll: it is scanned, since events would not tell of all changes.
+    """
+
+    settings: Watch
+    tree: Tree
+    place: Place
+    folder: Folder
+    local: bool
+    syncfs: bool
+    poll: bool
+
+
+def roster(config: Config, files: Files, clock: Clock) -> dict[str, Entry]:
+    """All watches by name. Blocking: it looks at their filesystems."""
+    return {name: _entry(watch, config, files, clock) for name, watch in config.watches.items()}
+
+
+def _entry(watch: Watch, config: Config, files: Files, clock: Clock) -> Entry:
+    tree = Tree(files, os.fsencode(watch.path))
+    system = filesystem(watch.path)
+    local = not system.network
+    settle = watch.settle if watch.settle is not None else SETTLE_LOCAL if local else SETTLE_NETWORK
+    return Entry(
+        settings=watch,
+        tree=tree,
+        place=Place(tree, settle, system.leases, local, date_settings(config, watch.timezone)),
+        folder=Folder(watch.name, tree, Excluder(watch.include, watch.exclude), local, clock.wall_ns),
+        local=local,
+        syncfs=system.syncfs,
+        poll=watch.polling == "on" or (watch.polling == "auto" and not local),
+    )
+
+
+def library_folder(tree: Tree, clock: Clock) -> Folder:
+    """A library as something to look at; what no watch would take is not shown."""
+    return Folder("", tree, Excluder(["*"], []), clocks_agree=False, wall_ns=clock.wall_ns)
+
+
+def date_settings(config: Config, timezone: str = "") -> DateSettings:
+    """The `[dates]` table, with a watch's own time zone where it has one."""
+    dates = config.dates
+    name = timezone or dates.timezone
+    zone = system_zone() if name == "system" else ZoneInfo(name)
+    return DateSettings(zone, dates.sources, dates.mtime, dates.earliest)
+
+
+def system_zone() -> tzinfo:
+    """This machine's time zone with its history of offsets (tzset(3): $TZ, then /etc/localtime)."""
+    for name in _zone_names():
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    try:
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _zone_names() -> Iterator[str]:
+    if zone := os.environ.get("TZ", "").removeprefix(":"):
+        yield zone
+    real = os.path.realpath("/etc/localtime")
+    if "/zoneinfo/" in real:
+        yield real.partition("/zoneinfo/")[2]

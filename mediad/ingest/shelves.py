@@ -1,0 +1,258 @@
+"""Which libraries are online, and bringing them there: marker, lock, recovery, first look."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from mediad import config
+from mediad.clock import Clock
+from mediad.errors import LibraryFull, LibraryOffline, LibraryReadOnly, MediadError, Retry
+from mediad.files import Files
+from mediad.ingest.recover import Recovered, Verdict, recover, sweep
+from mediad.layout import key_of
+from mediad.library import OpenLibrary, open_library
+from mediad.roots import overlaps
+from mediad.store import catalogue, journal
+from mediad.store.database import Database
+
+_LOOK_AGAIN = 10.0  # seconds between looks at libraries; thin air
+
+log = logging.getLogger("mediad")
+
+
+class State(enum.StrEnum):
+    """What a library is doing, as `status` names it."""
+
+    ONLINE = "online"
+    ADOPTING = "adopting"
+    OFFLINE = "offline"
+    FULL = "full"
+    READONLY = "readonly"
+
+
+@dataclass(slots=True)
+class Shelf:
+    """A configured library and its state. `id` is its row in the catalogue once it was online."""
+
+    settings: config.Library
+    library: OpenLibrary | None = None
+    id: int = 0
+    state: State = State.OFFLINE
+    error: str = ""
+
+    @property
+    def online(self) -> bool:
+        return self.state is State.ONLINE
+
+
+class Shelves:
+    """All configured libraries.
+
+    Args:
+        index: looks at a whole library for the first time, given the library and its row.
+        changed: called when a state changed.
+    """
+
+    def __init__(
+        self,
+        settings: config.Config,
+        files: Files,
+        database: Database,
+        clock: Clock,
+        index: Callable[[OpenLibrary, int], Awaitable[None]],
+        changed: Callable[[], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._config = settings
+        self._files = files
+        self._database = database
+        self._clock = clock
+        self._index = index
+        self._changed = changed
+        self._stopping = stopping
+        self.shelves = {name: Shelf(library) for name, library in settings.libraries.items()}
+        self.rows: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> Shelf:
+        return self.shelves[name]
+
+    def online(self) -> dict[str, int]:
+        """Rows by name of the libraries that can be filed into now."""
+        return {name: shelf.id for name, shelf in self.shelves.items() if shelf.online}
+
+    def open(self) -> dict[int, OpenLibrary]:
+        """The libraries that can be read now, by row."""
+        return {shelf.id: shelf.library for shelf in self.shelves.values() if shelf.online and shelf.library}
+
+    def reason(self, name: str) -> MediadError:
+        """Why a library cannot be filed into."""
+        shelf = self.shelves[name]
+        kinds = {State.FULL: LibraryFull, State.READONLY: LibraryReadOnly}
+        return kinds.get(shelf.state, LibraryOffline)(shelf.error or f"is {shelf.state}")
+
+    async def open_all(self) -> None:
+        """Bring online what can be.
+
+        Raises:
+            AlreadyHeld, InvalidConfig: the daemon must not run like this.
+        """
+        for shelf in self.shelves.values():
+            await self._bring_online(shelf)
+
+    async def keep(self) -> None:
+        """Go on looking: what went offline, full or read-only comes back by itself."""
+        while True:
+            await anyio.sleep(_LOOK_AGAIN)
+            for shelf in self.shelves.values():
+                await self.look(shelf)
+
+    async def look(self, shelf: Shelf, need: int = 0) -> None:
+        """See how a library is now."""
+        if shelf.library is None:
+            try:
+                await self._bring_online(shelf)
+            except MediadError as error:
+                self._become(shelf, State.OFFLINE, str(error))
+            return
+        try:
+            await anyio.to_thread.run_sync(shelf.library.check, need)
+        except MediadError as error:
+            self.fault(shelf, error)
+        else:
+            self._become(shelf, State.ONLINE, "")
+
+    def fault(self, shelf: Shelf, error: MediadError) -> None:
+        """The library cannot take anything now; its files are held."""
+        if isinstance(error, LibraryFull):
+            self._become(shelf, State.FULL, str(error))
+        elif isinstance(error, LibraryReadOnly):
+            self._become(shelf, State.READONLY, str(error))
+        else:
+            if shelf.library is not None:
+                shelf.library.close()
+                shelf.library = None
+            self._become(shelf, State.OFFLINE, str(error))
+
+    def close(self) -> None:
+        """Give all locks back."""
+        for shelf in self.shelves.values():
+            if shelf.library is not None:
+                shelf.library.close()
+
+    def _become(self, shelf: Shelf, state: State, error: str) -> None:
+        if (shelf.state, shelf.error) == (state, error):
+            return
+        if state in (State.OFFLINE, State.FULL, State.READONLY):
+            log.warning("library %s is %s: %s", shelf.settings.name, state, error)
+        elif shelf.error:
+            log.info("library %s is %s again", shelf.settings.name, state)
+        shelf.state, shelf.error = state, error
+        self._changed()
+
+    async def _bring_online(self, shelf: Shelf) -> None:
+        name = shelf.settings.name
+        known = await self._database.run(functools.partial(catalogue.known_library, name=name))
+        try:
+            library = await anyio.to_thread.run_sync(
+                functools.partial(open_library, shelf.settings, self._files, known.marker if known else None)
+            )
+        except MediadError as error:
+            if error.retry is not Retry.HOLD:
+                raise
+            self.fault(shelf, error)
+            return
+        try:
+            await self._admit(shelf, library)
+        except BaseException:
+            library.close()
+            raise
+
+    async def _admit(self, shelf: Shelf, library: OpenLibrary) -> None:
+        """Everything between having the lock and filing."""
+        name = shelf.settings.name
+        for other in self.shelves.values():
+            if other is not shelf and other.library is not None and other.library.uuid == library.uuid:
+                raise LibraryOffline(
+                    f"it has the same marker as library {other.settings.name}: one is a copy of the other",
+                    path=library.tree.root,
+                    remedy="remove .mediad/library.toml from the copy",
+                )
+        problems = await anyio.to_thread.run_sync(overlaps, self._config)
+        if problems:
+            raise LibraryOffline(problems[0])
+
+        def remember(connection: apsw.Connection) -> catalogue.KnownLibrary:
+            return catalogue.remember_library(connection, name, library.uuid, library.tree.root)
+
+        known = await self._database.run(remember)
+        shelf.id, shelf.library = known.id, library
+        self.rows[name] = known.id
+        try:
+            await self._recover(library, known.id)
+            if not known.indexed:
+                self._become(shelf, State.ADOPTING, "")
+                await self._index(library, known.id)
+        except BaseException:
+            shelf.library = None
+            raise
+        await self.look(shelf)
+
+    async def _recover(self, library: OpenLibrary, row: int) -> None:
+        steps = [step for step in await self._database.run(journal.open_steps) if step.library == row]
+        tally = dict.fromkeys(Verdict, 0)
+        still_open: set[int] = set()
+        for step in steps:
+            try:
+                result = await anyio.to_thread.run_sync(recover, step, library, self._stopping)
+            except (OSError, InterruptedError) as error:
+                still_open.add(step.id)
+                log.error("step %d stays open: %s", step.id, error)  # noqa: TRY400
+                continue
+            await self._database.run(functools.partial(_record, result=result, now=self._clock.micros()))
+            tally[result.verdict] += 1
+        left = await anyio.to_thread.run_sync(sweep, library, still_open)
+        if steps:
+            told = ", ".join(f"{count} {verdict}" for verdict, count in tally.items() if count)
+            log.info("library %s: recovered %d files after a crash: %s", library.name, len(steps), told)
+        for name in left:
+            log.warning("library %s: .mediad/tmp/%s is not ours and was left alone", library.name, name)
+
+
+def _record(connection: apsw.Connection, result: Recovered, now: int) -> None:
+    """Write down what recovery did with a step."""
+    step = result.step
+    if result.verdict is Verdict.FINISHED:
+        outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
+        destination = step.destination or b""
+        ending = journal.Ending(
+            id=step.id,
+            item=step.item,
+            action=step.action,
+            outcome=outcome,
+            code="recovered",
+            reason="finished after a crash",
+            source=result.source,
+            library=step.library,
+            destination=step.destination,
+            key=key_of(destination),
+            stat=result.placed,
+            digest=step.digest,
+            role="principal" if step.id == step.item else "companion",
+        )
+        journal.finish(connection, [ending], [], now)
+        return
+    journal.revert(connection, [step.id], "reverted after a crash", now)
+    if result.verdict is Verdict.LOST_SIGHT:
+        connection.execute(
+            "UPDATE arrival SET outcome = 'gone', stays = 0, reason = 'left the watch during a crash'"
+            " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+            (step.id,),
+        )

@@ -1,0 +1,309 @@
+"""Watch: keep an eye on one folder, level-triggered.
+
+The folder is the truth and an event is a hint. An event on a file marks that path; a new folder, a burst
+or any failure of the watcher marks the folder; a scan of what is marked decides. Scans also run at the
+start, when the root comes back, and every `rescan`. What inotify turns out not to cover (its limit is
+reached, an unreadable folder stopped its walk, something is mounted there) is polled, and the watch is
+`degraded` meanwhile.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+from mediad.clock import Clock
+from mediad.ingest import coverage
+from mediad.ingest.folder import Folder, Report
+from mediad.model import Sighting
+
+T = TypeVar("T")
+
+BURST = 1000  # changes in one batch that make a scan cheaper and safer than single looks
+_STEP_MS = 50  # well inside any settle time; a smaller step wakes the processor more often
+_GROUP_MS = 200
+_ROOT_LOOK = 2.0  # seconds between looks at the root itself, which inotify loses silently
+_POLL = 30.0  # seconds between scans of what events do not cover, or 20 times a scan's duration
+_RESTART = 0.5  # seconds before a broken watcher is replaced
+_DELETED = 3
+
+
+class State(enum.StrEnum):
+    """What a watch is doing, as `status` names it."""
+
+    SCANNING = "scanning"
+    WATCHING = "watching"
+    DEGRADED = "degraded"
+    OFFLINE = "offline"
+    ERROR = "error"
+
+
+@dataclass(slots=True)
+class _Marks:
+    """What has to be looked at."""
+
+    everything: bool = True
+    folders: set[bytes] = field(default_factory=set)
+    paths: set[bytes] = field(default_factory=set)
+
+    def any(self) -> bool:
+        return self.everything or bool(self.folders or self.paths)
+
+
+class Watcher:
+    """One watched folder.
+
+    Args:
+        deliver: takes a chunk of sightings; it may wait, which holds the scan back.
+        changed: told of each new state and, where something is wrong, what.
+        poll: never use inotify (network and FUSE filesystems tell nothing of remote changes).
+        rescan: seconds between scans of everything.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        deliver: Callable[[Sequence[Sighting]], Coroutine[None, None, None]],
+        changed: Callable[[State, str], None],
+        clock: Clock,
+        *,
+        poll: bool,
+        rescan: float,
+    ) -> None:
+        self.folder = folder
+        self.state = State.SCANNING
+        self.error = ""
+        self.scans = 0
+        self._deliver = deliver
+        self._changed = changed
+        self._clock = clock
+        self._poll = poll
+        self._rescan = rescan
+        self._marks = _Marks()
+        self._wake = anyio.Event()
+        self._root_id: tuple[int, int] | None = None
+        self._uncovered: set[bytes] = set()
+        self._report: Report | None = None
+        self._last_full = -math.inf
+        self._last_poll = -math.inf
+        self._poll_every = _POLL
+        self._tried: set[bytes] = set()
+        self._stop = threading.Event()
+        self._threads = anyio.CapacityLimiter(math.inf)  # a hung mount must not starve the others
+
+    async def once(self) -> None:
+        """Look at everything once, without watching.
+
+        Raises:
+            OSError: the root cannot be read.
+        """
+        await self._scan_everything()
+
+    def mark_everything(self) -> None:
+        """Ask for a scan of the whole folder now."""
+        self._marks.everything = True
+        self._wake.set()
+
+    async def follow(self) -> None:
+        """Watch until cancelled."""
+        try:
+            while True:
+                await self._until_root_is_there()
+                async with anyio.create_task_group() as tasks:
+                    ready = anyio.Event()
+                    if self._poll:
+                        ready.set()
+                    else:
+                        tasks.start_soon(self._listen, ready)
+                    await ready.wait()
+                    await self._look_while_root_stays()
+                    self._stop.set()
+                    tasks.cancel_scope.cancel()
+        finally:
+            self._stop.set()
+
+    async def _until_root_is_there(self) -> None:
+        while (found := await self._identify_root()) is None:
+            self._become(State.OFFLINE, "the folder is missing")
+            await anyio.sleep(_ROOT_LOOK)
+        self._root_id = found
+        self._marks.everything = True
+
+    async def _identify_root(self) -> tuple[int, int] | None:
+        try:
+            result = await self._in_thread(functools.partial(os.stat, self.folder.tree.root))
+        except OSError:
+            return None
+        return result.st_dev, result.st_ino
+
+    async def _look_while_root_stays(self) -> None:
+        """Do what is marked and due, until the root is gone or another."""
+        while await self._identify_root() == self._root_id:
+            try:
+                await self._do_what_is_due()
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                self._become(State.ERROR, error.strerror or str(error))
+                self._marks.everything = True
+                await anyio.sleep(_ROOT_LOOK)
+                continue
+            with anyio.move_on_after(self._patience()):
+                await self._wake.wait()
+            self._wake = anyio.Event()
+
+    def _patience(self) -> float:
+        if self._marks.any():
+            return 0.0
+        return max(0.0, min(_ROOT_LOOK, self._next_scan() - self._clock.monotonic()))
+
+    def _next_scan(self) -> float:
+        full = self._last_full + (min(self._rescan, self._poll_every) if self._poll else self._rescan)
+        return min(full, self._last_poll + self._poll_every) if self._uncovered else full
+
+    async def _do_what_is_due(self) -> None:
+        now = self._clock.monotonic()
+        marks, self._marks = self._marks, _Marks(everything=False)
+        if marks.everything or now >= self._last_full + (
+            min(self._rescan, self._poll_every) if self._poll else self._rescan
+        ):
+            await self._scan_everything()
+            await self._check_coverage_of_all()
+            return
+        if marks.paths:
+            seen, folders = await self._in_thread(functools.partial(self.folder.look, marks.paths))
+            marks.folders.update(folders)
+            if seen:
+                await self._deliver(seen)
+        if self._uncovered and now >= self._last_poll + self._poll_every:
+            marks.folders |= self._uncovered
+            self._last_poll = now
+        await self._scan_folders(marks.folders)
+
+    async def _scan_folders(self, folders: set[bytes]) -> None:
+        found: dict[tuple[int, int], bytes] = {}
+        for path in _topmost(folders):
+            try:
+                found |= (await self._scan(path)).folders
+            except OSError:  # gone meanwhile; its parent's events or the next scan tell
+                continue
+        if not self._poll and found:
+            self._uncovered |= await self._in_thread(functools.partial(coverage.missing, found))
+            self._show_state()
+
+    async def _scan_everything(self) -> None:
+        self._become(State.SCANNING, "")
+        started = self._clock.monotonic()
+        self._report = await self._scan(b"")
+        now = self._clock.monotonic()
+        self._poll_every = max(_POLL, 20 * (now - started))
+        self._last_full = self._last_poll = now
+        self.scans += 1
+
+    async def _check_coverage_of_all(self) -> None:
+        if not self._poll:
+            folders = self._report.folders if self._report else {}
+            self._uncovered = await self._in_thread(functools.partial(coverage.missing, folders))
+            if self._uncovered - self._tried:  # watch them by name: an unreadable neighbour hid them
+                self._tried = self._uncovered
+                self._stop.set()
+        self._show_state()
+
+    def _show_state(self) -> None:
+        if self._report and self._report.errors:
+            path, why = self._report.errors[0]
+            self._become(State.DEGRADED, f"cannot look into {os.fsdecode(path)!a}: {why}")
+        elif self._uncovered:
+            self._become(
+                State.DEGRADED,
+                f"inotify does not cover {len(self._uncovered)} folders (see fs.inotify.max_user_watches); "
+                f"they are looked at every {self._poll_every:.0f} s",
+            )
+        else:
+            self._become(State.WATCHING, "")
+
+    def _become(self, state: State, error: str) -> None:
+        if (state, error) != (self.state, self.error):
+            self.state, self.error = state, error
+            self._changed(state, error)
+
+    async def _scan(self, start: bytes) -> Report:
+        stopped = threading.Event()
+
+        def emit(chunk: Sequence[Sighting]) -> None:
+            anyio.from_thread.run(self._deliver, chunk)
+
+        try:
+            return await self._in_thread(functools.partial(self.folder.scan, start, emit, stopped.is_set))
+        finally:
+            stopped.set()
+
+    async def _listen(self, ready: anyio.Event) -> None:
+        """Turn inotify events into marks; a watcher that ends is replaced, and everything marked then.
+
+        One event on a name that is not UTF-8 breaks a watcher for good, and a limit may keep it from
+        starting: meanwhile the folder is polled.
+        """
+
+        def started() -> None:
+            ready.set()
+            self.mark_everything()
+
+        while True:
+            self._stop = threading.Event()
+            try:
+                await self._in_thread(functools.partial(self._notify, self._stop, started))
+            except (OSError, WatchfilesRustInternalError):
+                self._uncovered.add(b"")
+                self._tried = set()
+                self._wake.set()
+            ready.set()
+            await anyio.sleep(_RESTART)
+
+    def _notify(self, stop: threading.Event, started: Callable[[], None]) -> None:
+        """Runs in a thread: RustNotify walks the tree when made, which would block the event loop."""
+        root = os.fsdecode(self.folder.tree.root)
+        more = [os.path.join(root, os.fsdecode(path)) for path in _topmost(self._tried) if path]
+        notify = RustNotify([root, *more], False, False, 0, True, True)
+        try:
+            anyio.from_thread.run_sync(started)
+            while not stop.is_set():
+                changes = notify.watch(_GROUP_MS, _STEP_MS, 5000, stop)
+                if isinstance(changes, set):
+                    anyio.from_thread.run_sync(self._mark, changes)
+        finally:
+            notify.close()
+
+    def _mark(self, changes: set[tuple[int, str]]) -> None:
+        if len(changes) >= BURST:
+            self._marks.everything = True
+        else:
+            prefix = len(self.folder.tree.root) + 1
+            for change, name in changes:
+                path = os.fsencode(name)[prefix:]
+                if change != _DELETED and path:
+                    self._marks.paths.add(path)
+        self._wake.set()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+
+
+def _topmost(paths: set[bytes]) -> list[bytes]:
+    """The paths that lie in no other of them."""
+    chosen: list[bytes] = []
+    for path in sorted(paths, key=lambda path: path.split(b"/")):
+        if not chosen or not (chosen[-1] == b"" or path == chosen[-1] or path.startswith(chosen[-1] + b"/")):
+            chosen.append(path)
+    return chosen

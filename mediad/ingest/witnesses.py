@@ -1,0 +1,89 @@
+"""What lies in the libraries already: indexed by name and size at first sight, read when a newcomer of the
+same size makes it matter.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import anyio.from_thread
+import anyio.to_thread
+import apsw
+
+from mediad.clock import Clock
+from mediad.errors import MediadError, printable
+from mediad.files import stat_of
+from mediad.ingest.folder import Folder
+from mediad.ingest.moves import digest_of
+from mediad.layout import key_of
+from mediad.library import OpenLibrary
+from mediad.model import Sighting, Stat
+from mediad.store import catalogue
+from mediad.store.database import Database
+
+log = logging.getLogger("mediad")
+
+
+async def index(
+    folder: Folder, row: int, database: Database, clock: Clock, stopping: Callable[[], bool]
+) -> None:
+    """Learn the names and sizes of all that lies in a library.
+
+    Args:
+        folder: the library. row: its row in the catalogue.
+    """
+
+    async def remember(chunk: Sequence[Sighting]) -> None:
+        found = [(seen.path, key_of(seen.path), seen.stat) for seen in chunk if not seen.excluded]
+        await database.run(lambda connection: catalogue.remember_found(connection, row, found))
+
+    def emit(chunk: Sequence[Sighting]) -> None:
+        anyio.from_thread.run(remember, chunk)
+
+    report = await anyio.to_thread.run_sync(folder.scan, b"", emit, stopping)
+    for path, why in report.errors:
+        log.warning(
+            "library at %s: cannot look into %s: %s", printable(folder.tree.root), printable(path), why
+        )
+    await database.run(lambda connection: catalogue.library_indexed(connection, row, clock.micros()))
+
+
+async def read_unread(
+    database: Database, libraries: Mapping[int, OpenLibrary], sizes: set[int], stopping: Callable[[], bool]
+) -> None:
+    """Hash every unread file of these sizes, so that the planner can compare contents.
+
+    Args:
+        libraries: those that are online, by their row in the catalogue.
+        sizes: in bytes.
+    """
+    unread = await database.run(lambda connection: catalogue.unread_of_sizes(connection, libraries, sizes))
+    for file, row, path in unread:
+        found = await anyio.to_thread.run_sync(_read, libraries[row], path, stopping)
+        await database.run(_note(file, found))
+
+
+def _note(file: int, found: tuple[bytes, Stat] | None) -> Callable[[apsw.Connection], None]:
+    def note(connection: apsw.Connection) -> None:
+        if found is None:
+            catalogue.set_missing(connection, file)
+        else:
+            catalogue.set_digest(connection, file, *found)
+
+    return note
+
+
+def _read(library: OpenLibrary, path: bytes, stopping: Callable[[], bool]) -> tuple[bytes, Stat] | None:
+    files = library.tree.files
+    try:
+        with library.tree.dirs() as dirs:
+            directory, name = dirs.parent(path)
+            fd = files.open_file(name, directory)
+            try:
+                stat = stat_of(files.fstat(fd))
+                return digest_of(files, fd, stat.size, stopping), stat
+            finally:
+                files.close(fd)
+    except (OSError, MediadError):  # missing or unreadable: no witness
+        return None

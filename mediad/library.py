@@ -1,0 +1,275 @@
+"""A library on disk: its marker, its lock, its private folder, and what its filesystem can do.
+
+`.mediad/` (0700) holds `library.toml` (the marker), `lock`, `tmp/`, `trash/` and `quarantine/`. The marker
+is the only proof that a folder is the library and not the empty mount point it hides behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tomllib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import tomli_w
+
+from mediad import __version__, config
+from mediad.errors import AlreadyHeld, InvalidConfig, LibraryFull, LibraryOffline, LibraryReadOnly
+from mediad.files import UNSUPPORTED, Files, Tree
+from mediad.roots import filesystem
+
+PRIVATE = b".mediad"
+TMP = b".mediad/tmp"
+TRASH = b".mediad/trash"
+QUARANTINE = b".mediad/quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the library's filesystem can do, found by trying."""
+
+    links: bool
+    rename_noreplace: bool
+    syncfs: bool
+
+
+class OpenLibrary:
+    """A library that is online and locked by this process.
+
+    Attributes:
+        uuid: what the marker says.
+        gid, file_mode, dir_mode: what new files and folders get, None to leave them alone.
+    """
+
+    def __init__(
+        self, settings: config.Library, tree: Tree, marker: str, lock: int, can: Capabilities, gid: int | None
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.tree = tree
+        self.uuid = marker
+        self.can = can
+        self.gid = gid
+        self._lock = lock
+        self._root = _root_id(tree.root)
+
+    @property
+    def file_mode(self) -> int | None:
+        return self.settings.file_mode
+
+    @property
+    def dir_mode(self) -> int | None:
+        return self.settings.dir_mode
+
+    def check(self, need: int = 0) -> None:
+        """See that it is still there, still the same, writable, and has room for `need` bytes more.
+
+        Raises:
+            LibraryOffline, LibraryReadOnly, LibraryFull.
+        """
+        root = self.tree.root
+        try:
+            same = _root_id(root) == self._root and _read_marker(root) == self.uuid
+            flags = os.statvfs(root)
+        except OSError as error:
+            raise LibraryOffline(f"cannot be reached: {error.strerror}", path=root) from error
+        if not same:
+            raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
+        if flags.f_flag & os.ST_RDONLY:
+            raise LibraryReadOnly("the filesystem is read-only", path=root)
+        free = flags.f_bavail * flags.f_frsize
+        if free - need < self.settings.min_free:
+            raise LibraryFull(
+                f"{free / 1e9:.1f} GB free, min_free is {self.settings.min_free / 1e9:.1f} GB",
+                path=root,
+                remedy="make room or lower min_free",
+            )
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def open_library(settings: config.Library, files: Files, known: str | None) -> OpenLibrary:
+    """Take a library: see that it is the right one, lock it, make its private folders.
+
+    Args:
+        known: the marker that the catalogue has for this library, None if it never knew it.
+
+    Raises:
+        LibraryOffline: no folder, no marker where one is known, another marker.
+        LibraryReadOnly: it cannot be written. AlreadyHeld: another daemon has it.
+        InvalidConfig: its filesystem can neither link nor rename without replacing, or `group` is wrong.
+    """
+    root = os.fsencode(settings.path)
+    marker = _marker_or_bless(root, known)
+    _private_folders(root)
+    lock = lock_file(root + b"/.mediad/lock", f"library {settings.name}")
+    try:
+        tree = Tree(files, root)
+        can = _probe(tree)
+        if not (can.links or can.rename_noreplace):
+            raise InvalidConfig(
+                [f"library {settings.name}: its filesystem can neither link nor rename without replacing"]
+            )
+        return OpenLibrary(settings, tree, marker, lock, can, _gid(settings))
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _marker_or_bless(root: bytes, known: str | None) -> str:
+    if not os.path.isdir(root):
+        raise LibraryOffline("the folder is missing", path=root, remedy="mount it, or run mediad init")
+    try:
+        marker = _read_marker(root)
+    except OSError as error:
+        raise LibraryOffline(f"the marker cannot be read: {error.strerror}", path=root) from error
+    if marker is None:
+        if known is not None:
+            raise LibraryOffline("its marker .mediad/library.toml is missing", path=root, remedy="mount it")
+        return bless(os.fsdecode(root))
+    if known is not None and marker != known:
+        raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
+    return marker
+
+
+def bless(path: str) -> str:
+    """Make a folder a library by writing its marker; returns the marker's id. A marker there is kept.
+
+    Raises:
+        LibraryReadOnly: it cannot be written.
+    """
+    root = os.fsencode(path)
+    _private_folders(root)
+    there = _read_marker(root)
+    if there is not None:
+        return there
+    marker = str(uuid.uuid4())
+    content = {"id": marker, "created": datetime.now(UTC).replace(microsecond=0), "mediad": __version__}
+    target = Path(path, ".mediad", "library.toml")
+    fresh = target.with_suffix(".new")
+    try:
+        with open(fresh, "wb") as file:
+            tomli_w.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(fresh, target)
+        _sync_path(os.path.dirname(os.fsencode(target)))
+        _sync_path(root)
+    except OSError as error:
+        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
+    return marker
+
+
+def _read_marker(root: bytes) -> str | None:
+    try:
+        with open(root + b"/.mediad/library.toml", "rb") as file:
+            found = tomllib.load(file).get("id")
+    except FileNotFoundError:
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LibraryOffline(f"its marker is damaged: {error}", path=root) from error
+    if not isinstance(found, str):
+        raise LibraryOffline("its marker has no id", path=root)
+    return found
+
+
+def _private_folders(root: bytes) -> None:
+    try:
+        for name in (PRIVATE, TMP, TRASH, QUARANTINE):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(root + b"/" + name, 0o700)
+            os.stat(root + b"/" + name + b"/.")
+    except OSError as error:
+        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
+
+
+def lock_file(path: bytes, what: str) -> int:
+    """Take an exclusive lock for this process's life (flock(2)); returns the descriptor that holds it.
+
+    Raises:
+        AlreadyHeld: names the process that has it. LibraryReadOnly: the file cannot be made.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=path) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 64, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise AlreadyHeld(
+            f"{what} is held by another mediad (pid {holder or 'unknown'})", remedy="stop that one first"
+        ) from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _probe(tree: Tree) -> Capabilities:
+    """Try link and rename in `.mediad/tmp` (no table of filesystem names is ever right)."""
+    files = tree.files
+    root = tree.root
+    name, other = b"probe", b"probe-2"
+    try:
+        with tree.dirs() as dirs:
+            tmp = dirs.fd(TMP)
+            for left in (name, other):
+                with contextlib.suppress(FileNotFoundError):
+                    files.unlink(left, tmp)
+            fd = files.create(name, tmp)
+            try:
+                links = _works(lambda: files.link(fd, other, tmp))
+            finally:
+                files.close(fd)
+            if links:
+                files.unlink(other, tmp)
+            noreplace = _works(lambda: files.rename(name, tmp, other, tmp))
+            files.unlink(other if noreplace else name, tmp)
+    except OSError as error:
+        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
+    return Capabilities(links, noreplace, filesystem(os.fsdecode(root)).syncfs)
+
+
+def _works(call: Callable[[], None]) -> bool:
+    try:
+        call()
+    except OSError as error:
+        if error.errno in UNSUPPORTED | {errno.EMLINK, errno.EXDEV}:
+            return False
+        raise
+    return True
+
+
+def _gid(settings: config.Library) -> int | None:
+    if not settings.group:
+        return None
+    import grp
+
+    try:
+        return grp.getgrnam(settings.group).gr_gid
+    except KeyError:
+        raise InvalidConfig([f"library {settings.name}: there is no group {settings.group!r}"]) from None
+
+
+def _root_id(root: bytes) -> tuple[int, int]:
+    result = os.stat(root)
+    return result.st_dev, result.st_ino
+
+
+def _sync_path(path: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,151 @@
+"""The worker process: parses untrusted files for the daemon, which passes them in as open descriptors.
+
+Standard input is one end of a UNIX stream socket. A request is a frame (see `mediad.media.wire`) whose
+first bytes carry as many descriptors as it names files; the reply is one frame with a list of Facts in the
+same order. The first frame, an empty list, says that the worker is up. It ends when the socket closes.
+
+It opens no file by name but its own libraries, and reads the descriptors with pread alone: they share
+their file offset with the daemon, which may be hashing the same file at that moment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import io
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Any, BinaryIO, cast
+
+from mediad.media import wire
+from mediad.media.read import ReadError, read
+from mediad.model import Facts
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_MEMORY = 2 << 30
+_DESCRIPTORS = 256
+
+
+class DescriptorFile(io.RawIOBase):
+    """A file over a descriptor whose shared offset it neither uses nor moves."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._size = size
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._size}[whence]
+        # libmediainfo asks for places that a broken file names; there is nothing there, and no error.
+        self._offset = min(max(base + offset, 0), (1 << 63) - 1)
+        return self._offset
+
+    def tell(self) -> int:
+        return self._offset
+
+    def read(self, size: int = -1) -> bytes:
+        size = self._size - self._offset if size is None or size < 0 else size
+        left = max(0, min(size, (1 << 63) - 1 - self._offset))
+        data = os.pread(self._descriptor, left, self._offset)
+        self._offset += len(data)
+        return data
+
+
+def confine(nice: int) -> None:
+    """Gives up what a parser does not need, and bounds what a broken one can take.
+
+    Args:
+        nice: how much further to yield the processor.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for limit, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+    ):
+        _, hard = resource.getrlimit(limit)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (most, most))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the daemon ends us
+    if nice > 0:
+        os.nice(nice)
+
+
+def serve(connection: socket.socket) -> None:
+    """Answers requests until the connection closes."""
+    connection.sendall(wire.frame([]))
+    while True:
+        body, descriptors = _receive(connection)
+        try:
+            if body is None:
+                return
+            replies = _answers(wire.request_from_json(body), descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        connection.sendall(wire.frame(replies))
+
+
+def _receive(connection: socket.socket) -> tuple[bytes | None, list[int]]:
+    """A request's body, or None at the end, and the descriptors that came with it."""
+    header, descriptors = b"", []
+    while len(header) < wire.HEADER:
+        data, received, _, _ = socket.recv_fds(connection, wire.HEADER - len(header), wire.MOST_FILES)
+        descriptors += received
+        if not data:
+            return None, descriptors
+        header += data
+    left = int.from_bytes(header, "big")
+    if left > wire.LONGEST_REQUEST:
+        return None, descriptors
+    parts = []
+    while left:
+        data = connection.recv(left)
+        if not data:
+            return None, descriptors
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts), descriptors
+
+
+def _answers(files: list[tuple[bytes, int]], descriptors: list[int]) -> list[dict[str, Any]]:
+    return [
+        wire.to_json(_answer(descriptor, name, size))
+        for (name, size), descriptor in zip(files, descriptors, strict=True)
+    ]
+
+
+def _answer(descriptor: int, name: bytes, size: int) -> Facts:
+    try:
+        return read(cast("BinaryIO", DescriptorFile(descriptor, size)), name, size)
+    except ReadError as error:
+        return wire.not_read(name, f"{wire.READING_FAILED}: {error}")
+
+
+def main() -> None:
+    """Runs the worker; the only argument is how nice it is."""
+    confine(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    gc.freeze()
+    with socket.socket(fileno=0) as connection:
+        try:
+            serve(connection)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What one file's content tells: the entry of everything that parses. Runs in workers.
+
+Nothing here raises for bad bytes. What cannot be read in part makes a file `damaged`, what cannot be read
+at all `unreadable`, and a format that is recognised but has no reader is neither.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import BinaryIO
+
+from mediad.media import exif, images, xmp
+from mediad.media.exif import Fetch, Tags
+from mediad.media.found import Found, Window
+from mediad.media.heif import read_heif
+from mediad.media.kind import HEAD_BYTES, Format, claimed, ends_whole, sniff
+from mediad.media.video import read_video
+from mediad.media.wire import not_read
+from mediad.model import Candidate, Facts
+
+_IMAGES: dict[str, Callable[[Window], Found]] = {
+    "jpeg": images.read_jpeg,
+    "png": images.read_png,
+    "webp": images.read_webp,
+    "tiff": images.read_tiff,
+    "gif": images.read_gif,
+    "bmp": images.read_bmp,
+}
+_HEIF = frozenset({"heic", "heif", "avif"})
+_FILMS = frozenset({"mp4", "mov", "m4v", "3gp"})
+
+_SEARCHED = 4 << 20
+_MOST_TRIES = 16
+_TIFF_HEADER = re.compile(rb"II\*\x00[\x08-\xff]\x00\x00\x00|MM\x00\*\x00\x00\x00[\x08-\xff]")
+_MOST_CANDIDATES = 32
+_WIDEST = 1 << 31
+CUT_OFF = "its end is missing"
+
+
+class ReadError(Exception):
+    """The system could not read the file; that says nothing about its content."""
+
+
+def read(file: BinaryIO, name: bytes, size: int) -> Facts:
+    """What a file's content tells.
+
+    Args:
+        file: open for reading and seekable; read from anywhere, its position is not kept.
+        name: its name without its folder.
+        size: its length in bytes.
+
+    Raises:
+        ReadError: the system reported an error; `__cause__` is the OSError.
+    """
+    fetch = _fetcher(file)
+    claim = claimed(name)
+    if claim is not None and claim.kind == "sidecar":
+        return Facts(claim.name, claim.kind)
+    if size <= 0:
+        return not_read(name, "it is empty")
+    window = Window(fetch)
+    form = sniff(window(0, HEAD_BYTES), name)
+    if form is None:
+        what = claim.name.upper() if claim is not None else "media"
+        return not_read(name, f"its content is not {what}, nor any other format known")
+    found = _found(form, file, window, size)
+    whole = ends_whole(form, window, size)
+    if found is None:
+        return Facts(form.name, form.kind, damaged=CUT_OFF if whole is False else "")
+    if found.tags is None and (not found.sound or found.problem):
+        found.tags = _searched(fetch)
+    return _facts(form, found, whole)
+
+
+def _fetcher(file: BinaryIO) -> Fetch:
+    def fetch(offset: int, length: int) -> bytes:
+        try:
+            file.seek(offset)
+            return file.read(length)
+        except OSError as error:
+            raise ReadError(error.strerror or str(error)) from error
+
+    return fetch
+
+
+def _found(form: Format, file: BinaryIO, window: Window, size: int) -> Found | None:
+    """What the format's reader finds, or None if there is none."""
+    try:
+        if form.name in _IMAGES:
+            return _IMAGES[form.name](window)
+        if form.name in _HEIF:
+            return read_heif(window, size)
+        if form.name in _FILMS:
+            return read_video(file, window, size)
+    except (ValueError, LookupError, ArithmeticError, TypeError, struct.error, RecursionError) as error:
+        # A reader's own mistake over bytes that nobody thought of: the file counts as broken, and says why.
+        return Found(problem=f"its reader failed ({type(error).__name__})")
+    except MemoryError:
+        return Found(problem="its reader ran out of memory")
+    return None
+
+
+def _searched(fetch: Fetch) -> Tags | None:
+    """Exif found by searching the file's beginning, for containers that are broken."""
+    head = fetch(0, _SEARCHED)
+    best: Tags | None = None
+    for number, match in enumerate(_TIFF_HEADER.finditer(head)):
+        if number >= _MOST_TRIES:
+            break
+        tags = exif.parse(lambda offset, length: head[offset : offset + length], match.start())
+        if tags is not None and tags.main.keys() & {exif.DATE_TIME_ORIGINAL, exif.CREATE_DATE}:
+            return tags
+        best = best or (tags if tags is not None and tags.main else None)
+    return best
+
+
+def _facts(form: Format, found: Found, whole: bool | None) -> Facts:
+    tags = found.tags or Tags()
+    dates = _dates(found, tags)
+    problem = found.problem or (CUT_OFF if whole is False else "")
+    nothing = not found.sound and not dates and not tags.main
+    # libheif gives the size as shown, turned already, and the Exif orientation of such a file is void.
+    orientation = 1 if form.name in _HEIF else _bounded(tags.number(exif.ORIENTATION), 8)
+    comment = exif.user_comment(tags) or (xmp.user_comment(found.xmp) if found.xmp else "") or found.comment
+    return Facts(
+        format=form.name,
+        kind=form.kind,
+        unreadable=(problem or "nothing in it makes sense") if nothing else "",
+        damaged="" if nothing else problem,
+        candidates=dates,
+        make=tags.text(exif.MAKE) or found.make,
+        model=tags.text(exif.MODEL) or found.model,
+        software=tags.text(exif.SOFTWARE) or found.software,
+        width=_bounded(found.width),
+        height=_bounded(found.height),
+        orientation=orientation,
+        duration=found.duration,
+        content_id=found.content_id or exif.apple_content_id(tags),
+        comment=comment,
+    )
+
+
+def _dates(found: Found, tags: Tags) -> tuple[Candidate, ...]:
+    dates = [*exif.candidates(tags), *found.candidates]
+    if found.xmp:
+        dates += xmp.candidates(found.xmp)
+    return tuple(dates[:_MOST_CANDIDATES])
+
+
+def _bounded(value: int | None, limit: int = _WIDEST) -> int | None:
+    return value if value is not None and 0 <= value <= limit else None

@@ -1,0 +1,45 @@
+"""XMP packets: the few properties we want, found by their usual prefixes. PURE.
+
+A packet is searched, not parsed: half of one, as a cut-off file has it, gives what it holds, and no entity
+or nesting can make it expensive (Adobe XMP specification, part 1, 7: properties are attributes or elements).
+"""
+
+from __future__ import annotations
+
+import re
+
+from mediad.media.dates import iso_candidate
+from mediad.media.exif import clean
+from mediad.model import Candidate
+
+LONGEST = 1 << 20
+"""How much of a packet is searched, in bytes."""
+
+# "xap" is how the xmp namespace was called in the first years.
+_DATES = (
+    *(b"exif:DateTimeOriginal", b"photoshop:DateCreated", b"exif:DateTimeDigitized"),
+    *(b"xmp:CreateDate", b"xap:CreateDate"),
+)
+_PROPERTY = rb"(?:\s*=\s*[\"']([^\"'<>]{1,64})[\"']|\s*>\s*([^<>]{1,64}?)\s*</)"
+_DATE = re.compile(rb"[\s<](" + b"|".join(_DATES) + rb")" + _PROPERTY)
+_COMMENT = re.compile(rb"exif:UserComment[^<>]{0,40}>(?:\s*<[^<>]{1,80}>){0,2}\s*([^<>]{1,64})<")
+
+
+def candidates(packet: bytes) -> list[Candidate]:
+    """The capture dates that a packet states, the first of each property."""
+    packet = packet[:LONGEST]
+    if b"Date" not in packet:
+        return []
+    found: dict[bytes, Candidate] = {}
+    for match in _DATE.finditer(packet):
+        text = clean(match[2] or match[3] or b"")
+        tag = match[1].replace(b"xap:", b"xmp:")
+        if text and tag not in found:
+            found[tag] = iso_candidate("xmp", tag.decode(), text)
+    return list(found.values())
+
+
+def user_comment(packet: bytes) -> str:
+    """exif:UserComment, in which iOS marks screenshots, or ""."""
+    match = _COMMENT.search(packet[:LONGEST])
+    return clean(match[1]) if match is not None else ""

@@ -1,0 +1,275 @@
+"""The frozen values that cross stages. PURE.
+
+Paths are bytes, relative to a watch or library root, without a leading slash. Times inside a stat are
+nanoseconds since the epoch, as the kernel gives them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Kind = Literal["photo", "raw", "video", "audio", "sidecar"]
+Action = Literal["copy", "move", "hardlink"]
+
+
+class FileType(enum.Enum):
+    """What a directory entry is; all but REGULAR are ignored, with the value as the reason."""
+
+    REGULAR = "a regular file"
+    SYMLINK = "a symbolic link"
+    FIFO = "a FIFO"
+    DEVICE = "a device"
+    SOCKET = "a socket"
+
+
+class Result(enum.StrEnum):
+    """What became of a file."""
+
+    FILED = "filed"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    IGNORED = "ignored"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What tells one state of one file from another (stat(2))."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def same_content(self, other: Stat) -> bool:
+        """True if both are one inode in one state; ctime is left out, since link and rename change it."""
+        return (self.dev, self.ino, self.size, self.mtime_ns) == (
+            other.dev,
+            other.ino,
+            other.size,
+            other.mtime_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A file seen in a watch.
+
+    Attributes:
+        rest: seconds for which it had been unchanged when it was looked at; 0.0 where clocks cannot be
+            compared (network filesystems).
+        excluded: the pattern that excludes it, else "".
+    """
+
+    watch: str
+    path: bytes
+    stat: Stat
+    rest: float = 0.0
+    type: FileType = FileType.REGULAR
+    excluded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Files of one directory and stem that have all come to rest, and what decided that."""
+
+    members: tuple[Sighting, ...]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One statement about when a file was taken, as found.
+
+    Attributes:
+        source: "exif", "quicktime", "xmp", "takeout", "filename" or "mtime".
+        tag: the field's own name: "DateTimeOriginal", "com.apple.quicktime.creationdate",
+            "movie header", "filename", ...
+        raw: the text as it stands in the file, at most 64 characters.
+        moment: its reading, naive; None where the text is no date (zeros, blanks).
+        offset_minutes: its UTC offset, where the file states one.
+        utc: True if `moment` is UTC by the field's definition and has to be brought to local time.
+        doubt: why a reader already mistrusts it, else "".
+    """
+
+    source: str
+    tag: str
+    raw: str
+    moment: datetime | None
+    offset_minutes: int | None = None
+    utc: bool = False
+    doubt: str = ""
+
+
+Confidence = Literal["high", "medium", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The capture date that won.
+
+    Attributes:
+        local: local wall-clock time, naive, with microseconds.
+        offset_minutes: UTC offset where known.
+        source: the winning candidate's `source`, and `tag` its tag.
+    """
+
+    local: datetime
+    offset_minutes: int | None
+    source: str
+    tag: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What reading a file's content told. Made in a worker, sent as JSON.
+
+    Attributes:
+        format: a name in `mediad.media.kind.FORMATS` ("jpeg", "heic", "mov", ...).
+        unreadable: why it cannot be read at all, else "".
+        damaged: what is broken in a file that could be read in part, else "".
+        width, height: pixels as stored, before orientation. duration: seconds.
+        content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
+        comment: EXIF UserComment, at most 64 characters ("Screenshot" on iOS).
+    """
+
+    format: str
+    kind: Kind
+    unreadable: str = ""
+    damaged: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    make: str = ""
+    model: str = ""
+    software: str = ""
+    width: int | None = None
+    height: int | None = None
+    orientation: int | None = None
+    duration: float | None = None
+    content_id: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A file whose content is known.
+
+    Attributes:
+        digest: SHA-256, 32 bytes.
+        candidates: every date candidate, the file's own and those of its name and mtime.
+        origin: "camera", "screenshot", "whatsapp", ... or "".
+        doubts: what is doubtful about it (damage, a crashed reader), one line each.
+    """
+
+    sighting: Sighting
+    digest: bytes
+    facts: Facts
+    candidates: tuple[Candidate, ...] = ()
+    taken: Taken | None = None
+    origin: str = ""
+    doubts: tuple[str, ...] = ()
+    evidence: str = ""
+
+    @property
+    def name(self) -> bytes:
+        return self.sighting.path.rpartition(b"/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSet:
+    """Files that belong together; the principal decides place and date."""
+
+    principal: Identity
+    companions: tuple[Identity, ...] = field(default=())
+
+    @property
+    def members(self) -> tuple[Identity, ...]:
+        return (self.principal, *self.companions)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A library file of which the catalogue says that it has a certain content; a witness to be checked.
+
+    Attributes:
+        item: the set that brought it, None where it was found in the library.
+    """
+
+    id: int
+    library: str
+    path: bytes
+    item: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do with one file of a set.
+
+    Attributes:
+        action: "move", "copy", "hardlink", "trash", "quarantine" or "leave".
+        destination: relative to the library; None for "leave".
+        code: the stable name of `reason`.
+    """
+
+    identity: Identity
+    action: str
+    outcome: Result
+    library: str
+    destination: bytes | None = None
+    code: str = ""
+    reason: str = ""
+    role: Literal["principal", "companion"] = "principal"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with a set, decided before anything is done.
+
+    Attributes:
+        witness: the library file on whose word the set is called a duplicate.
+        why: the rule and layout that applied, for people.
+    """
+
+    set: MediaSet
+    steps: tuple[Step, ...]
+    witness: Holder | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A set whose files are open: whoever has it last closes them.
+
+    Attributes:
+        fds: descriptors by path, open since the files were hashed.
+        lease: a read lease tells whether somebody writes to them.
+        attempts: how often it was planned in vain, and `avoid` the name keys that proved taken on disk.
+    """
+
+    set: MediaSet
+    fds: Mapping[bytes, int]
+    lease: bool
+    attempts: int = 0
+    avoid: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unplanned:
+    """A file that needs no plan: ignored, gone, or failed before there was one.
+
+    Attributes:
+        code: the stable name of `reason`.
+        evidence: what decided that it had settled.
+    """
+
+    sighting: Sighting
+    outcome: Result
+    code: str
+    reason: str
+    evidence: str = ""

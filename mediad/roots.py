@@ -1,0 +1,271 @@
+"""What a configuration's folders really are: filesystems, overlaps, other keepers.
+
+The pure half of the configuration compares paths as written. Here they are compared as they are: symlinks
+are followed, and a place is known by device and inode of every ancestor and by its position inside its
+filesystem, which is the same through every bind mount. Whatever does not exist, or cannot be looked at, is
+offline and says nothing.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from mediad.config import Config
+from mediad.errors import printable
+
+LEASES = frozenset({"ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
+SYNCFS = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
+# Where others write without our kernel knowing, or where one look can take long.
+_NETWORK = frozenset(
+    {
+        *(
+            "9p",
+            "acfs",
+            "afs",
+            "autofs",
+            "beegfs",
+            "ceph",
+            "cifs",
+            "coda",
+            "drvfs",
+            "fuse",
+            "gfs2",
+            "glusterfs",
+        ),
+        *("gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "shfs", "smb2"),
+        *("smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"),
+    }
+)
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+_SYNCTHING = frozenset({".stfolder", ".stignore"})
+_NEXTCLOUD = re.compile(r"\._sync_.*\.db|\.sync_.*\.db|\.owncloudsync\.log|\.nextcloudsync\.log")
+_ENTRIES_LOOKED_AT = 10_000  # of each folder, for the marks of other keepers
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """What a path lies on.
+
+    Attributes:
+        type: as in mountinfo ("ext4", "nfs4", "fuse.sshfs"); "" if unknown.
+        network: others may write to it unseen (network filesystems, and FUSE but for local disks).
+        leases: F_SETLEASE tells truly whether somebody has a file open for writing.
+        syncfs: syncfs(2) makes it durable.
+    """
+
+    type: str
+    network: bool
+    leases: bool
+    syncfs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A line of mountinfo. `root` is the part of the filesystem that shows at `point`."""
+
+    device: bytes
+    root: bytes
+    point: bytes
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder, whatever path leads to it.
+
+    Attributes:
+        ancestors: (st_dev, st_ino) of itself and every folder above it.
+        position: its filesystem's device and its components inside it, or None if unknown.
+    """
+
+    inode: tuple[int, int]
+    ancestors: frozenset[tuple[int, int]]
+    position: tuple[bytes, tuple[bytes, ...]] | None
+
+    def lies_in(self, other: _Place) -> bool:
+        """True if this is `other` or below it."""
+        if other.inode in self.ancestors:
+            return True
+        if self.position is None or other.position is None:
+            return False
+        (device, parts), (other_device, other_parts) = self.position, other.position
+        return device == other_device and parts[: len(other_parts)] == other_parts
+
+
+def filesystem(path: str) -> Filesystem:
+    """What `path` lies on, or, where it does not exist, its nearest ancestor that does.
+
+    Can block on a network mount that hangs.
+    """
+    mount = _mount_of(_existing(path))
+    kind = mount.type if mount else ""
+    return Filesystem(kind, kind in _NETWORK or kind.startswith("fuse."), kind in LEASES, kind in SYNCFS)
+
+
+def check_system(config: Config) -> list[str]:
+    """Every refusal that needs a look at the system, as `FILE:LINE: KEY: what is wrong; what is allowed`.
+
+    Can block on a network mount that hangs.
+    """
+    return [*_no_folders(config), *overlaps(config), *_state(config), *_groups(config)]
+
+
+def overlaps(config: Config) -> list[str]:
+    """Watches, libraries and state directory that lie in one another on disk, of those that exist."""
+    places = {root: place for root in config.roots() if (place := _place(root.path))}
+    found = []
+    for first, second in combinations(places, 2):
+        if places[second].lies_in(places[first]):
+            inner, outer = second, first
+        elif places[first].lies_in(places[second]):
+            inner, outer = first, second
+        else:
+            continue
+        where = f'{outer.kind} "{outer.name}" ({config.origins.get(outer.key, "default")})'
+        found.append(
+            _problem(
+                config, inner.key, f"on disk it lies inside {where}; watches and libraries have to be apart"
+            )
+        )
+    state = _place(_existing(config.daemon.state_dir))
+    for root, place in places.items():
+        if state and state.lies_in(place):
+            what = f'on disk it lies inside {root.kind} "{root.name}"; it has to be outside'
+            found.append(_problem(config, "daemon.state_dir", what))
+    return found
+
+
+def system_warnings(config: Config) -> list[str]:
+    """What is allowed and still unwise: `move` on a folder that a synchroniser keeps."""
+    return [
+        _problem(
+            config,
+            f"watch.{watch.name}.action",
+            f'{keeper} keeps this folder, so that "move" deletes on the other devices too; "copy" does not',
+        )
+        for watch in config.watches.values()
+        if watch.action == "move" and (keeper := synchroniser(watch.path))
+    ]
+
+
+def synchroniser(path: str) -> str:
+    """Who keeps `path` the same on other devices: "Syncthing", "Nextcloud" or ""."""
+    for folder in _upwards(os.path.realpath(path)):
+        for name in _names(folder):
+            if name in _SYNCTHING:
+                return "Syncthing"
+            if _NEXTCLOUD.fullmatch(name):
+                return "Nextcloud"
+    return ""
+
+
+def _no_folders(config: Config) -> Iterator[str]:
+    for root in config.roots():
+        status = _stat(root.path)
+        if status and not stat.S_ISDIR(status.st_mode):
+            yield _problem(config, root.key, f'"{root.path}" is no folder; a {root.kind} is one')
+
+
+def _state(config: Config) -> Iterator[str]:
+    path = config.daemon.state_dir
+    lies_on = filesystem(path)
+    if lies_on.network or lies_on.type.startswith("fuse"):
+        what = f'"{path}" lies on {lies_on.type}; the catalogue needs a local filesystem'
+        yield _problem(config, "daemon.state_dir", what)
+
+
+def _groups(config: Config) -> Iterator[str]:
+    wanted = [(f"library.{library.name}.group", library.group) for library in config.libraries.values()]
+    for key, group in (*wanted, ("daemon.group", config.daemon.group)):
+        if group is None:
+            continue
+        try:
+            gid = grp.getgrnam(group).gr_gid
+        except KeyError:
+            yield _problem(config, key, f'there is no group "{group}"; create it, or name another')
+            continue
+        if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
+            yield _problem(
+                config, key, f'the daemon is not in group "{group}"; add its user, or name another'
+            )
+
+
+def _problem(config: Config, key: str, what: str) -> str:
+    return printable(f"{config.origins.get(key, 'default')}: {key}: {what}")
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """`path` and every folder above it."""
+    yield path
+    while path != (path := os.path.dirname(path)):
+        yield path
+
+
+def _existing(path: str) -> str:
+    """The nearest folder at or above `path` that exists."""
+    return next((folder for folder in _upwards(path) if os.path.isdir(folder)), "/")
+
+
+def _names(folder: str) -> Iterable[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry, _ in zip(entries, range(_ENTRIES_LOOKED_AT), strict=False)]
+    except OSError:
+        return ()
+
+
+def _place(path: str) -> _Place | None:
+    """Where `path` really is; None if it does not exist or is no folder."""
+    real = os.path.realpath(path)
+    statuses = [_stat(folder) for folder in _upwards(real)]
+    if statuses[0] is None or not stat.S_ISDIR(statuses[0].st_mode):
+        return None
+    inodes = [(status.st_dev, status.st_ino) for status in statuses if status]
+    return _Place(inodes[0], frozenset(inodes), _position(real))
+
+
+def _position(real: str) -> tuple[bytes, tuple[bytes, ...]] | None:
+    mount = _mount_of(real)
+    if mount is None:
+        return None
+    below = os.path.relpath(os.fsencode(real), mount.point)
+    parts = [part for part in (mount.root + b"/" + below).split(b"/") if part not in (b"", b".")]
+    return None if b".." in parts else (mount.device, tuple(parts))
+
+
+def _mount_of(folder: str) -> _Mount | None:
+    """The mount that shows at an existing folder, by the kernel's own word (proc_pid_fdinfo(5))."""
+    try:
+        fd = os.open(
+            os.path.join(folder, "."), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        )  # "." mounts automounts
+        try:
+            with open(f"/proc/self/fdinfo/{fd}", "rb") as info:
+                ids = [line.split()[1] for line in info if line.startswith(b"mnt_id:")]
+        finally:
+            os.close(fd)
+        with open("/proc/self/mountinfo", "rb") as table:
+            return next((_parsed(line) for line in table if line.split(b" ", 1)[0] in ids), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _parsed(line: bytes) -> _Mount:
+    """One line of mountinfo (proc_pid_mountinfo(5)): any number of optional fields ends with a hyphen."""
+    fields = line.split()
+    kind = fields[fields.index(b"-", 6) + 1]
+    root, point = (_OCTAL.sub(lambda code: bytes([int(code[1], 8)]), field) for field in fields[3:5])
+    return _Mount(fields[2], root, point, kind.decode("ascii", "replace"))

@@ -1,0 +1,314 @@
+"""Questions to the catalogue, and its changes outside the journal. Each is part of a unit of work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from mediad.model import Holder, Identity, Sighting, Stat
+from mediad.store.journal import replace_earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The newest row for a source path.
+
+    Attributes:
+        seen: microseconds since the epoch.
+        outcome: None while an intent is under way.
+        stays: the file was left where it is.
+    """
+
+    id: int
+    seen: int
+    outcome: str | None
+    code: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    ino: int
+    stays: bool
+    digest: bytes | None
+
+    def is_same(self, stat: Stat) -> bool:
+        """Exactly this state of this file."""
+        return (self.size, self.mtime_ns, self.ctime_ns, self.ino) == (
+            stat.size,
+            stat.mtime_ns,
+            stat.ctime_ns,
+            stat.ino,
+        )
+
+    def settles(self, stat: Stat, *, local: bool, retry_since: int) -> bool:
+        """Does this row tell the end of the file that is seen now, so that nothing needs to be done?
+
+        Args:
+            local: inodes are stable; elsewhere size and mtime have to do (FAT keeps times to 2 s).
+            retry_since: a failure before this time (microseconds) is tried again.
+        """
+        if self.outcome in (None, "gone"):
+            return False
+        if self.outcome == "failed":
+            return self.code != "reverted" and self.seen > retry_since
+        if self.is_same(stat):
+            return True
+        near = abs(self.mtime_ns - stat.mtime_ns) <= 2_000_000_000
+        return self.stays and not local and self.size == stat.size and near
+
+
+_NEWEST = """
+SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays, digest
+FROM arrival WHERE watch = ? AND path = ? ORDER BY id DESC LIMIT 1"""
+
+
+def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arrival | None:
+    """What was last recorded of this source path."""
+    row = connection.execute(_NEWEST, (watch, path)).fetchone()
+    if row is None:
+        return None
+    *values, stays, digest = row
+    return Arrival(*values, bool(stays), digest)  # type: ignore[call-arg]  # mypy counts the star as one
+
+
+def orphans_beside(connection: apsw.Connection, watch: str, path: bytes) -> list[bytes]:
+    """Companions without a principal that lie in this path's folder and share its stem."""
+    stem = _stem(path)
+    rows = connection.execute(
+        "SELECT DISTINCT path FROM arrival WHERE watch = ? AND path > ? AND path < ? AND code = 'orphan'",
+        (watch, stem + b".", stem + b"/"),
+    )
+    return [row[0] for row in rows]
+
+
+def _stem(path: bytes) -> bytes:
+    directory, slash, name = path.rpartition(b"/")
+    return directory + slash + (name.partition(b".")[0] if not name.startswith(b".") else name)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLibrary:
+    """A library's row."""
+
+    id: int
+    marker: str
+    indexed: bool
+
+
+def known_library(connection: apsw.Connection, name: str) -> KnownLibrary | None:
+    """The library last known under this name."""
+    row = connection.execute(
+        "SELECT id, marker, indexed IS NOT NULL FROM library WHERE name = ? ORDER BY id DESC LIMIT 1", (name,)
+    ).fetchone()
+    return None if row is None else KnownLibrary(row[0], row[1], bool(row[2]))
+
+
+def remember_library(connection: apsw.Connection, name: str, marker: str, path: bytes) -> KnownLibrary:
+    """Record where a marker was found, under which name."""
+    connection.execute(
+        "INSERT INTO library (marker, name, path) VALUES (?, ?, ?)"
+        " ON CONFLICT (marker) DO UPDATE SET name = excluded.name, path = excluded.path",
+        (marker, name, path),
+    )
+    connection.execute("UPDATE library SET name = '' WHERE name = ? AND marker <> ?", (name, marker))
+    known = known_library(connection, name)
+    assert known is not None
+    return known
+
+
+def remember_found(
+    connection: apsw.Connection, library: int, found: Sequence[tuple[bytes, bytes, Stat]]
+) -> None:
+    """Record what a look at a library showed: path, name key and stat of each file.
+
+    A file whose size or mtime is not what was recorded loses its digest: it is no witness until read again.
+    """
+    for path, key, stat in found:
+        row = connection.execute(
+            "SELECT id, size, mtime_ns, missing FROM file WHERE library = ? AND name_key = ? AND path = ?",
+            (library, key, path),
+        ).fetchone()
+        if row is None:
+            connection.execute(
+                "INSERT INTO file (library, path, name_key, size, mtime_ns, role)"
+                " VALUES (?, ?, ?, ?, ?, 'found')",
+                (library, path, key, stat.size, stat.mtime_ns),
+            )
+        elif row[1] != stat.size or row[2] != stat.mtime_ns:
+            connection.execute(
+                "UPDATE file SET size = ?, mtime_ns = ?, digest = NULL, missing = 0 WHERE id = ?",
+                (stat.size, stat.mtime_ns, row[0]),
+            )
+        elif row[3]:
+            connection.execute("UPDATE file SET missing = 0 WHERE id = ?", (row[0],))
+
+
+def library_indexed(connection: apsw.Connection, library: int, now: int) -> None:
+    """All that lies in the library is known by name and size."""
+    connection.execute("UPDATE library SET indexed = ? WHERE id = ?", (now, library))
+
+
+def unread_of_sizes(
+    connection: apsw.Connection, libraries: Iterable[int], sizes: Iterable[int]
+) -> list[tuple[int, int, bytes]]:
+    """Library files of these sizes that were never read: id, library and path."""
+    ours = set(libraries)
+    found: list[tuple[int, int, bytes]] = []
+    for size in set(sizes):
+        rows = connection.execute(
+            "SELECT id, library, path FROM file WHERE digest IS NULL AND size = ? AND NOT missing", (size,)
+        )
+        found.extend(row for row in rows if row[1] in ours)
+    return found
+
+
+def set_digest(connection: apsw.Connection, file: int, digest: bytes, stat: Stat) -> None:
+    """A library file was read."""
+    connection.execute(
+        "UPDATE file SET digest = ?, size = ?, mtime_ns = ?, missing = 0 WHERE id = ?",
+        (digest, stat.size, stat.mtime_ns, file),
+    )
+
+
+def set_missing(connection: apsw.Connection, file: int) -> None:
+    """A library file is not where it was, or cannot be read."""
+    connection.execute("UPDATE file SET missing = 1, digest = NULL WHERE id = ?", (file,))
+
+
+class CatalogueWorld:
+    """The planner's questions, answered by the catalogue within one unit of work.
+
+    Args:
+        libraries: the ids of the libraries that are online, by name.
+        since: arrivals before this time (microseconds) are too old for a late companion to belong to.
+    """
+
+    def __init__(self, connection: apsw.Connection, libraries: Mapping[str, int], since: int) -> None:
+        self._connection = connection
+        self._libraries = libraries
+        self._names = {number: name for name, number in libraries.items()}
+        self._since = since
+
+    def holders(self, digest: bytes, library: str | None) -> Sequence[Holder]:
+        """See `ingest.plan.World`."""
+        rows = self._connection.execute(
+            "SELECT id, library, path, item FROM file"
+            " WHERE digest = ? AND role <> 'companion' AND NOT missing ORDER BY id",
+            (digest,),
+        )
+        holders = [
+            Holder(row[0], self._names[row[1]], row[2], row[3]) for row in rows if row[1] in self._names
+        ]
+        return [holder for holder in holders if library is None or holder.library == library]
+
+    def taken(self, library: str, key: bytes) -> bool:
+        """See `ingest.plan.World`."""
+        found = self._connection.execute(
+            "SELECT 1 FROM file WHERE library = ? AND name_key = ? AND NOT missing LIMIT 1",
+            (self._libraries.get(library, -1), key),
+        )
+        return found.fetchone() is not None
+
+    def set_members(self, item: int) -> Sequence[tuple[bytes, bytes]]:
+        """See `ingest.plan.World`."""
+        rows = self._connection.execute(
+            "SELECT digest, path FROM file WHERE item = ? AND digest IS NOT NULL AND NOT missing", (item,)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def former_principal(self, watch: str, path: bytes) -> Holder | None:
+        """See `ingest.plan.World`."""
+        stem = _stem(path)
+        rows = self._connection.execute(
+            "SELECT file.id, file.library, file.path, file.item FROM arrival"
+            " JOIN step ON step.arrival = arrival.id AND step.state = 'done'"
+            " JOIN file ON NOT file.missing AND"
+            " (file.id = step.witness OR (file.item = step.item AND file.role = 'principal'))"
+            " WHERE arrival.watch = ? AND arrival.path > ? AND arrival.path < ? AND arrival.path <> ?"
+            " AND arrival.seen >= ? AND step.id = step.item"
+            " ORDER BY arrival.id DESC LIMIT 1",
+            (watch, stem + b".", stem + b"/", path, self._since),
+        )
+        row = rows.fetchone()
+        if row is None or row[1] not in self._names:
+            return None
+        return Holder(row[0], self._names[row[1]], row[2], row[3])
+
+
+def record_unplanned(
+    connection: apsw.Connection,
+    id_: int,
+    sighting: Sighting,
+    seen: int,
+    outcome: str,
+    code: str,
+    reason: str,
+    evidence: Mapping[str, object],
+) -> bool:
+    """Record a file that needed no plan: ignored, gone or failed. It replaces an earlier such row.
+
+    Returns:
+        False if nothing was recorded: the file is gone because it was taken.
+    """
+    before = newest_arrival(connection, sighting.watch, sighting.path)
+    if outcome == "gone" and before is not None and _left_by_us(before, sighting.stat):
+        return False
+    stat = sighting.stat
+    connection.execute(
+        "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, outcome, code,"
+        " reason, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            id_,
+            sighting.watch,
+            sighting.path,
+            stat.size,
+            stat.mtime_ns,
+            stat.ctime_ns,
+            stat.ino,
+            seen,
+            outcome != "gone",
+            outcome,
+            code,
+            reason,
+            json.dumps(evidence),
+        ),
+    )
+    replace_earlier(connection, [(sighting.watch, sighting.path, id_)])
+    return True
+
+
+def _left_by_us(arrival: Arrival, stat: Stat) -> bool:
+    """The file is gone because we moved it, and this sighting was made before that."""
+    same = (arrival.size, arrival.mtime_ns, arrival.ino) == (stat.size, stat.mtime_ns, stat.ino)
+    return same and not arrival.stays
+
+
+def touched(connection: apsw.Connection, identity: Identity) -> bool:
+    """True if this content was dealt with under this path and stayed there; its new times are noted then."""
+    sighting = identity.sighting
+    row = newest_arrival(connection, sighting.watch, sighting.path)
+    if row is None or not row.stays or row.digest != identity.digest:
+        return False
+    if row.outcome not in ("filed", "duplicate", "quarantined"):
+        return False
+    stat = sighting.stat
+    connection.execute(
+        "UPDATE arrival SET mtime_ns = ?, ctime_ns = ?, ino = ? WHERE id = ?",
+        (stat.mtime_ns, stat.ctime_ns, stat.ino, row.id),
+    )
+    return True
+
+
+def set_unread(connection: apsw.Connection, file: int) -> None:
+    """A library file is not what the catalogue said; it is read again before it witnesses anything."""
+    connection.execute("UPDATE file SET digest = NULL WHERE id = ?", (file,))
+
+
+def totals(connection: apsw.Connection) -> dict[str, int]:
+    """Files by outcome, as they stand."""
+    rows = connection.execute(
+        "SELECT outcome, count(*) FROM arrival WHERE outcome IS NOT NULL GROUP BY outcome"
+    )
+    return {row[0]: row[1] for row in rows}

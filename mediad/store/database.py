@@ -1,0 +1,142 @@
+"""The one SQLite database: opening, migrating, and its one-at-a-time units of work.
+
+Each unit runs whole, in a thread, inside one transaction; no transaction ever spans an await. WAL with
+`synchronous=FULL`: a commit is durable when it returns (sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from mediad.errors import CatalogueBroken, SchemaTooNew
+
+T = TypeVar("T")
+
+
+def _migrations() -> list[str]:
+    folder = resources.files("mediad.store") / "sql"
+    names = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}\.sql", entry.name))
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def open_database(path: Path) -> apsw.Connection:
+    """Open the catalogue for writing and bring its schema up to date, after a backup.
+
+    Raises:
+        SchemaTooNew: a newer mediad wrote it. CatalogueBroken: it is no SQLite database, or unwritable.
+    """
+    try:
+        connection = apsw.Connection(os.fspath(path))
+        connection.set_busy_timeout(5000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("cache_size", -16384)
+        _migrate(connection, path)
+    except apsw.Error as error:
+        raise CatalogueBroken(f"the catalogue cannot be used: {error}", path=os.fspath(path)) from error
+    return connection
+
+
+def open_copy(path: Path) -> apsw.Connection:
+    """A private copy of the catalogue to try things on, gone when closed; an empty one where there is none.
+
+    Raises:
+        SchemaTooNew, CatalogueBroken.
+    """
+    copy = apsw.Connection("")
+    if path.exists():
+        original = _open_for_reading(path)
+        with copy.backup("main", original, "main") as backup:
+            backup.step()
+        original.close()
+    _migrate(copy, path, keep=False)
+    return copy
+
+
+def _open_for_reading(path: Path) -> apsw.Connection:
+    """Open the catalogue without touching anything.
+
+    A database that was closed cleanly has no -wal file and cannot change under a reader that no daemon
+    knows of, so it is opened immutable, which writes nothing at all.
+    """
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    try:
+        quoted = os.fspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        connection = apsw.Connection(
+            f"file:{quoted}?{mode}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
+        connection.set_busy_timeout(5000)
+        _known_version(connection, path)
+    except apsw.Error as error:
+        raise CatalogueBroken(f"the catalogue cannot be read: {error}", path=os.fspath(path)) from error
+    return connection
+
+
+def _known_version(connection: apsw.Connection, path: Path) -> int:
+    version = connection.pragma("user_version")
+    assert isinstance(version, int)
+    newest = len(_migrations())
+    if version > newest:
+        raise SchemaTooNew(
+            f"the catalogue has schema {version}, this mediad knows {newest}",
+            path=os.fspath(path),
+            remedy="run the newer mediad that wrote it",
+        )
+    return version
+
+
+def _migrate(connection: apsw.Connection, path: Path, *, keep: bool = True) -> None:
+    version = _known_version(connection, path)
+    todo = _migrations()[version:]
+    if todo and version and keep:
+        _back_up(connection, path.with_name(f"{path.name}.schema-{version}"))
+    for number, sql in enumerate(todo, version + 1):
+        with connection:
+            connection.execute(sql)
+            connection.pragma("user_version", number)
+
+
+def _back_up(connection: apsw.Connection, target: Path) -> None:
+    copy = apsw.Connection(os.fspath(target))
+    with copy.backup("main", connection, "main") as backup:
+        backup.step()
+    copy.close()
+
+
+class Database:
+    """The daemon's one connection. Units of work queue up and run one at a time."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._one = anyio.CapacityLimiter(1)
+
+    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in a thread within one transaction; durable when this returns.
+
+        `work` must be quick and must not keep the connection. If it raises, nothing of it stays.
+        """
+
+        def unit() -> T:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(self._connection)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+            return result
+
+        return await anyio.to_thread.run_sync(unit, limiter=self._one)
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,211 @@
+"""The journal: what is about to be done with each file is durable here before it is done.
+
+A step is an `intent` until it is `done` or `reverted`. What a start finds as an intent was cut off, and
+`ingest.recover` finishes or reverts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from mediad.model import Identity, Stat
+
+_SUPERSEDED = (
+    "watch = ?1 AND path = ?2 AND id < ?3"
+    " AND (outcome IN ('failed', 'ignored') OR (outcome = 'quarantined' AND stays))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step, as the journal has it.
+
+    Attributes:
+        id: also names its temporary files. item: the set, which is its principal's step.
+        library: the library's row, and `destination` the path in it.
+    """
+
+    id: int
+    item: int
+    batch: int
+    identity: Identity
+    action: str
+    library: int
+    destination: bytes | None
+    witness: int | None
+    evidence: str
+
+
+def begin(connection: apsw.Connection, entries: Sequence[Entry], now: int) -> None:
+    """Record intents; durable when the unit of work ends."""
+    connection.executemany(
+        "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, digest, kind,"
+        " taken, offset_min, source, confidence, evidence)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+        [_arrival_row(entry, now) for entry in entries],
+    )
+    connection.executemany(
+        "INSERT INTO step (id, item, batch, arrival, action, state, library, destination, witness,"
+        " time) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)",
+        [(e.id, e.item, e.batch, e.id, e.action, e.library, e.destination, e.witness, now) for e in entries],
+    )
+    replace_earlier(
+        connection, [(e.identity.sighting.watch, e.identity.sighting.path, e.id) for e in entries]
+    )
+
+
+def replace_earlier(connection: apsw.Connection, arrivals: Sequence[tuple[str, bytes, int]]) -> None:
+    """A path tells a new story: rows that only said why the same file had not been taken make way.
+
+    Args:
+        arrivals: watch, path and id of the new rows.
+    """
+    connection.executemany(
+        f"UPDATE step SET arrival = ?3 WHERE arrival IN (SELECT id FROM arrival WHERE {_SUPERSEDED})",  # noqa: S608
+        arrivals,
+    )
+    connection.executemany(f"DELETE FROM arrival WHERE {_SUPERSEDED}", arrivals)  # noqa: S608
+
+
+def _arrival_row(entry: Entry, now: int) -> tuple[object, ...]:
+    identity = entry.identity
+    stat = identity.sighting.stat
+    taken = identity.taken
+    return (
+        entry.id,
+        identity.sighting.watch,
+        identity.sighting.path,
+        stat.size,
+        stat.mtime_ns,
+        stat.ctime_ns,
+        stat.ino,
+        now,
+        identity.digest,
+        identity.facts.kind,
+        taken.local.isoformat() if taken else None,
+        taken.offset_minutes if taken else None,
+        taken.source if taken else None,
+        taken.confidence if taken else None,
+        entry.evidence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a step ended.
+
+    Attributes:
+        stat: the library file, where there is one now; `key` its name key, `role` its part in the set.
+        source: the source as it stands now, None if it is no longer there.
+        action: what was really done (a duplicate that is the very same inode is left, not trashed).
+    """
+
+    id: int
+    item: int
+    action: str
+    outcome: str
+    code: str
+    reason: str
+    source: Stat | None
+    library: int
+    destination: bytes | None
+    key: bytes
+    stat: Stat | None
+    digest: bytes
+    role: str
+
+
+def finish(
+    connection: apsw.Connection, endings: Sequence[Ending], folders: Iterable[tuple[int, bytes]], now: int
+) -> None:
+    """Record what was done.
+
+    Args:
+        folders: the folders made on the way, by library.
+    """
+    connection.executemany(
+        "UPDATE arrival SET outcome = ?, code = ?, reason = ?, stays = ?, ctime_ns = coalesce(?, ctime_ns)"
+        " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+        [
+            (e.outcome, e.code, e.reason, e.source is not None, e.source and e.source.ctime_ns, e.id)
+            for e in endings
+        ],
+    )
+    connection.executemany(
+        "UPDATE step SET state = 'done', action = ?, destination = ?, time = ? WHERE id = ?",
+        [(e.action, e.destination, now, e.id) for e in endings],
+    )
+    connection.executemany(
+        "INSERT INTO file (library, path, name_key, size, mtime_ns, digest, role, item)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (e.library, e.destination, e.key, e.stat.size, e.stat.mtime_ns, e.digest, e.role, e.item)
+            for e in endings
+            if e.stat is not None and e.outcome == "filed"
+        ],
+    )
+    connection.executemany("INSERT OR IGNORE INTO folder (library, path) VALUES (?, ?)", folders)
+
+
+def revert(connection: apsw.Connection, steps: Sequence[int], note: str, now: int) -> None:
+    """Record that nothing came of these steps; their arrivals never happened."""
+    connection.executemany(
+        "UPDATE step SET state = 'reverted', note = ?, time = ? WHERE id = ?",
+        [(note, now, id_) for id_ in steps],
+    )
+    connection.executemany(
+        "UPDATE arrival SET outcome = 'failed', code = 'reverted', reason = ?"
+        " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+        [(note, id_) for id_ in steps],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """An intent that a crash left behind."""
+
+    id: int
+    item: int
+    action: str
+    library: int
+    destination: bytes | None
+    watch: str
+    root: bytes
+    path: bytes
+    size: int
+    mtime_ns: int
+    digest: bytes
+
+
+def open_steps(connection: apsw.Connection) -> list[OpenStep]:
+    """All intents, oldest first."""
+    rows = connection.execute(
+        "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch, batch.root,"
+        " arrival.path, arrival.size, arrival.mtime_ns, arrival.digest"
+        " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " WHERE step.state = 'intent' ORDER BY step.id"
+    )
+    return [OpenStep(*row) for row in rows]
+
+
+def last_id(connection: apsw.Connection) -> int:
+    """The highest id that arrivals and steps, which share one sequence, have used."""
+    row = connection.execute(
+        "SELECT max((SELECT coalesce(max(id), 0) FROM arrival), (SELECT coalesce(max(id), 0) FROM step))"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def open_batch(connection: apsw.Connection, watch: str, root: bytes, now: int) -> int:
+    """Start a batch; returns its id."""
+    connection.execute("INSERT INTO batch (watch, root, started) VALUES (?, ?, ?)", (watch, root, now))
+    return connection.last_insert_rowid()
+
+
+def close_batch(connection: apsw.Connection, batch: int, now: int) -> None:
+    """The watch has come to rest."""
+    connection.execute("UPDATE batch SET ended = ? WHERE id = ?", (now, batch))

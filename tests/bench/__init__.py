@@ -1,0 +1,1 @@
+"""Measurements against other programs. They print figures and assert none."""

@@ -1,0 +1,196 @@
+"""What holds for any bytes, names and dates."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediad.media import exif, xmp
+from mediad.media.companions import form_sets, is_companion_name, key
+from mediad.media.dates import DateSettings, choose, from_filename
+from mediad.media.kind import FORMATS, claimed, ends_whole, sniff
+from mediad.media.origin import origin
+from mediad.media.read import read
+from mediad.media.wire import frame, replies_from_json, request, request_from_json, to_json
+from mediad.model import Candidate, Facts, Identity, Kind, Sighting, Stat, Taken
+from tests import samples
+
+MAGIC = [
+    *(b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x20\0\0\0WEBPVP8X", b"II*\0\x08\0\0\0"),
+    *(b"MM\0*\0\0\0\x08", b"MM\0+\0\x08\0\0", b"\0\0\0\x18ftypheic", b"\0\0\0\x14ftypmp42", b"BM"),
+    *(b"ID3\3\0\0\0\0\0\0", b"\xff\xfb\x90\0", b"OggS", b"\x1aE\xdf\xa3", b"\0\0\0\x08wide", b"8BPS\0\1"),
+]
+GARBAGE = st.builds(bytes.__add__, st.sampled_from([b"", *MAGIC]), st.binary(max_size=600))
+EXTENSIONS = [extension.encode() for form in FORMATS.values() for extension in form.extensions]
+NAMES = st.builds(bytes.__add__, st.binary(max_size=40), st.sampled_from([b"", b".txt", *EXTENSIONS]))
+SOUND = [
+    samples.jpeg(datetime.fromisoformat("2021-07-10T20:39:25"), size=(16, 16), offset="+01:00"),
+    samples.png(datetime.fromisoformat("2021-07-10T20:39:25"), size=(16, 16)),
+    samples.webp(datetime.fromisoformat("2021-07-10T20:39:25"), size=(16, 16)),
+    samples.tiff(datetime.fromisoformat("2021-07-10T20:39:25"), size=(16, 16)),
+]
+
+MOMENTS = st.none() | st.datetimes()
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
+SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename", "mtime")
+TAGS = ("DateTimeOriginal", "CreateDate", "ModifyDate", "GPSDateTime", "movie header", "filename", "mtime")
+CANDIDATES = st.builds(
+    Candidate,
+    source=st.sampled_from(SOURCES),
+    tag=st.sampled_from(TAGS) | TEXTS,
+    raw=TEXTS,
+    moment=MOMENTS,
+    offset_minutes=st.none() | st.integers(-840, 840),
+    utc=st.booleans(),
+    doubt=st.sampled_from(["", "doubtful"]),
+)
+NUMBERS = st.none() | st.integers(0, 1 << 31)
+FACTS = st.builds(
+    Facts,
+    format=st.sampled_from(["", *FORMATS]),
+    kind=st.sampled_from(get_args(Kind)),
+    unreadable=TEXTS,
+    damaged=TEXTS,
+    candidates=st.lists(CANDIDATES, max_size=5).map(tuple),
+    make=TEXTS,
+    model=TEXTS,
+    software=TEXTS,
+    width=NUMBERS,
+    height=NUMBERS,
+    orientation=st.none() | st.integers(1, 8),
+    duration=st.none() | st.floats(0, 1e6),
+    content_id=TEXTS,
+    comment=TEXTS,
+)
+TAKEN = st.none() | st.builds(
+    Taken,
+    local=st.datetimes(datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2020-01-01T00:00:08")),
+    offset_minutes=st.sampled_from([None, 0, 60]),
+    source=st.sampled_from(SOURCES),
+    tag=st.just(""),
+    confidence=st.sampled_from(["high", "medium", "low"]),
+)
+
+
+@given(GARBAGE, NAMES)
+def test_any_bytes_can_be_sniffed_and_ended(data: bytes, name: bytes) -> None:
+    sniff(data, name)
+    for form in FORMATS.values():
+        assert ends_whole(form, lambda at, length: data[at : at + length], len(data)) in (True, False, None)
+
+
+@given(GARBAGE, NAMES)
+def test_any_bytes_can_be_read(data: bytes, name: bytes) -> None:
+    found = read(io.BytesIO(data), name, len(data))
+    assert replies_from_json(frame([to_json(found)])[4:], 1) == [found]
+    origin(name, found)
+
+
+@given(st.sampled_from(SOUND), st.data())
+def test_any_damage_can_be_read(data: bytes, draw: st.DataObject) -> None:
+    broken = bytearray(data[: draw.draw(st.integers(0, len(data)))])
+    for _ in range(draw.draw(st.integers(0, 9))):
+        if broken:
+            broken[draw.draw(st.integers(0, len(broken) - 1))] = draw.draw(st.integers(0, 255))
+    found = read(io.BytesIO(bytes(broken)), b"x", len(broken))
+    assert replies_from_json(frame([to_json(found)])[4:], 1) == [found]
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_may_be_metadata(data: bytes) -> None:
+    for start in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"Exif\0\0II*\0\x08\0\0\0", b""):
+        tags = exif.parse_block(start + data)
+        if tags is not None:
+            exif.candidates(tags)
+            exif.user_comment(tags)
+            exif.apple_content_id(tags)
+    xmp.candidates(data)
+    xmp.user_comment(data)
+
+
+@given(NAMES)
+def test_any_name_can_be_asked_for_a_date(name: bytes) -> None:
+    for candidate in from_filename(name):
+        assert candidate.moment is not None
+        assert len(candidate.raw) <= 64
+    claimed(name)
+
+
+@given(st.datetimes(datetime.fromisoformat("1990-01-01"), datetime.fromisoformat("2099-12-31")))
+def test_what_a_phone_names_is_what_we_read(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0)
+    for name in (f"IMG_{moment:%Y%m%d_%H%M%S}.jpg", f"photo_{moment:%Y-%m-%d_%H-%M-%S}.jpg"):
+        assert [candidate.moment for candidate in from_filename(name.encode())] == [moment]
+
+
+@given(
+    st.lists(CANDIDATES, max_size=6),
+    st.dates(date(1700, 1, 1), date(2100, 1, 1)),
+    st.datetimes(datetime.fromisoformat("2000-01-01"), datetime.fromisoformat("2100-01-01")),
+    st.sampled_from(["never", "card", "always"]),
+    st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Adak"]),
+    st.sampled_from(["", "Panasonic"]),
+)
+def test_what_is_chosen_is_possible(
+    candidates: list[Candidate], earliest: date, now: datetime, mtime: str, zone: str, make: str
+) -> None:
+    settings = DateSettings(ZoneInfo(zone), earliest=earliest, mtime=mtime)  # type: ignore[arg-type]
+    now = now.replace(tzinfo=UTC)
+    taken = choose(candidates, settings, now, make=make)
+    if taken is None:
+        return
+    assert taken.local.date() >= earliest
+    if taken.offset_minutes is None:
+        instant = taken.local.replace(tzinfo=settings.timezone).astimezone(UTC)
+    else:
+        instant = taken.local.replace(tzinfo=UTC) - timedelta(minutes=taken.offset_minutes)
+    assert instant <= now + timedelta(days=1)
+    assert (taken.source, taken.tag) in {(one.source, one.tag) for one in candidates}
+    assert taken.source != "mtime" or mtime != "never"
+    assert choose(candidates, settings, now, make=make) == taken
+
+
+@given(st.lists(FACTS, max_size=3))
+def test_facts_survive_the_wire(facts: list[Facts]) -> None:
+    assert replies_from_json(frame([to_json(one) for one in facts])[4:], len(facts)) == facts
+
+
+@given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 1 << 50)), max_size=32))
+def test_requests_survive_the_wire(files: list[tuple[bytes, int]]) -> None:
+    names, sizes = [name for name, _ in files], [size for _, size in files]
+    assert request_from_json(request(names, sizes)[4:]) == files
+
+
+MEMBER_NAMES = st.builds(
+    bytes.__add__,
+    st.sampled_from([b"a", b"A", b"d/a", b"\xff"]),
+    st.sampled_from(
+        [b".jpg", b".HEIC", b".mov", b".mp4", b".dng", b".xmp", b".jpg.xmp", b".mov.XMP", b".aae"]
+    ),
+)
+
+
+@given(st.lists(st.tuples(MEMBER_NAMES, TAKEN, st.sampled_from(["", "one", "two"])), max_size=8))
+def test_every_file_is_in_exactly_one_set_or_an_orphan(
+    files: list[tuple[bytes, Taken | None, str]],
+) -> None:
+    members = []
+    for number, (name, taken, content_id) in enumerate(files):
+        form = claimed(name)
+        assert form is not None
+        facts = Facts(form.name, form.kind, content_id=content_id)
+        sighting = Sighting("inbox", name, Stat(1, number, 0, 0, 0))
+        members.append(Identity(sighting, b"", facts, taken=taken))
+    sets, orphans = form_sets(members)
+    found = [*orphans, *(member for one in sets for member in one.members)]
+    assert Counter(id(member) for member in found) == Counter(id(member) for member in members)
+    for one in sets:
+        assert not is_companion_name(one.principal.sighting.path)
+        assert {key(member.sighting.path) for member in one.members} == {key(one.principal.sighting.path)}
+    assert all(is_companion_name(orphan.sighting.path) for orphan in orphans)

@@ -1,0 +1,362 @@
+"""Texts of dates, dates in file names, and the one that is believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from mediad.media import dates
+from mediad.media.dates import ONLY_DAY, DateSettings, choose, from_filename
+from mediad.model import Candidate, Taken
+
+BERLIN = DateSettings(ZoneInfo("Europe/Berlin"))
+NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def exif(text: str, tag: str = "DateTimeOriginal", subsec: str = "", offset: str = "") -> Candidate:
+    return dates.exif_candidate(tag, text, subsec, offset)
+
+
+def header(text: str, tag: str = "movie header") -> Candidate:
+    return dates.utc_candidate("quicktime", tag, text)
+
+
+def chosen(*candidates: Candidate, settings: DateSettings = BERLIN, make: str = "") -> Taken:
+    taken = choose(candidates, settings, NOW, make=make)
+    assert taken is not None
+    return taken
+
+
+# --- Texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2021:07:10 20:39:25", "2021-07-10T20:39:25"),
+        ("2021-07-10T20:39:25.5", "2021-07-10T20:39:25.5"),
+        ("2021/7/1 2:03:04", "2021-07-01T02:03:04"),
+        ("2021:07:10 20:39:60", "2021-07-10T20:39:59"),
+        ("0000:00:00 00:00:00", None),
+        ("    :  :     :  :  ", None),
+        ("2021:13:10 20:39:25", None),
+        ("2021:07:10", None),
+        ("٢٠٢١:07:10 20:39:25", None),
+        ("", None),
+    ],
+)
+def test_exif_text(text: str, expected: str | None) -> None:
+    assert dates.parse_exif(text) == (local(expected) if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "micro"), [("77", 770_000), ("023460", 23_460), ("1", 100_000), ("", 0), ("ab", 0), ("²", 0)]
+)
+def test_subsec(text: str, micro: int) -> None:
+    assert dates.parse_subsec(text) == micro
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("+01:00", 60),
+        ("-0730", -450),
+        ("Z", 0),
+        ("+99:00", None),
+        ("+05:75", None),
+        ("", None),
+        ("CET", None),
+    ],
+)
+def test_offset(text: str, minutes: int | None) -> None:
+    assert dates.parse_offset(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2015-01-19T12:45:11-0800", (local("2015-01-19T12:45:11"), -480, False, False)),
+        ("2015-01-19T12:45+02:00", (local("2015-01-19T12:45:00"), 120, False, False)),
+        ("2015-01-19T12:45:11.25Z", (local("2015-01-19T12:45:11.25"), None, True, False)),
+        ("2015-01-19 12:45:11 UTC", (local("2015-01-19T12:45:11"), None, True, False)),
+        ("2015-01-19", (local("2015-01-19T00:00:00"), None, False, True)),
+        ("2015-02-30T10:00:00", (None, None, False, False)),
+        ("2015", (None, None, False, False)),
+    ],
+)
+def test_iso(text: str, expected: tuple[datetime | None, int | None, bool, bool]) -> None:
+    assert dates.parse_iso(text) == expected
+
+
+def test_raw_text_is_kept_within_bounds() -> None:
+    assert len(exif("2021:07:10 20:39:25" + "!" * 500).raw) == 64
+    assert dates.iso_candidate("xmp", "xmp:CreateDate", "2015-01-19").doubt == ONLY_DAY
+
+
+def test_gps_time() -> None:
+    assert dates.gps_candidate("2021:07:10", 18, 39, 25.5).moment == local("2021-07-10T18:39:25.5")
+    assert dates.gps_candidate("2021:07:10", 99, 0, 0).moment is None
+    assert dates.gps_candidate("9999:12:31", 23, 59, 60.5).moment is None
+    assert dates.gps_candidate("nonsense", 1, 2, 3).moment is None
+
+
+# --- File names ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("IMG_20190102_120000.jpg", "2019-01-02T12:00:00"),
+        ("IMG_20190102_120000_1.jpg", "2019-01-02T12:00:00"),
+        ("IMG_20190102_120000123.jpg", "2019-01-02T12:00:00.123"),
+        ("IMG20190102120000.jpg", "2019-01-02T12:00:00"),
+        ("MVIMG_20190102_120000.jpg", "2019-01-02T12:00:00"),
+        ("VID_20190102_120000~2.mp4", "2019-01-02T12:00:00"),
+        ("20190102_120000(0).jpg", "2019-01-02T12:00:00"),
+        ("20190102120000.jpg", "2019-01-02T12:00:00"),
+        ("Screenshot_20200101-120000_Chrome.png", "2020-01-01T12:00:00"),
+        ("Screenshot_2020-01-01-12-00-00-123_com.app.jpg", "2020-01-01T12:00:00.123"),
+        ("Screenshot 2019-05-21 at 10.45.52.png", "2019-05-21T10:45:52"),
+        ("Screen Shot 2019-05-21 at 1.45.52 PM.png", "2019-05-21T13:45:52"),
+        ("Screen Shot 2019-05-21 at 12.45.52\u202fAM (2).png", "2019-05-21T00:45:52"),
+        ("Bildschirmfoto 2019-05-21 um 10.45.52.png", "2019-05-21T10:45:52"),
+        ("Capture d’écran 2019-05-21 à 10.45.52.png", "2019-05-21T10:45:52"),  # noqa: RUF001
+        ("Captura de pantalla 2019-05-21 a las 10.45.52.png", "2019-05-21T10:45:52"),
+        ("Screenshot from 2020-01-01 12-00-00.png", "2020-01-01T12:00:00"),
+        ("Screenshot 2023-01-01 120000.png", "2023-01-01T12:00:00"),
+        ("WIN_20200101_12_00_00_Pro.jpg", "2020-01-01T12:00:00"),
+        ("WhatsApp Image 2020-01-01 at 12.00.00 (1).jpeg", "2020-01-01T12:00:00"),
+        ("signal-2020-01-01-120000.jpg", "2020-01-01T12:00:00"),
+        ("signal-2020-01-01-12-00-00-123-1.jpg", "2020-01-01T12:00:00.123"),
+        ("telegram_2020-01-30_09-57-18.jpg", "2020-01-30T09:57:18"),
+        ("photo_2020-01-30_09-57-18 (2).jpg", "2020-01-30T09:57:18"),
+        ("2018-04-12 19_24_49.mov", "2018-04-12T19:24:49"),
+        ("2018-04-12 19.24.49", "2018-04-12T19:24:49"),
+        ("2018-04-12 19.24.49-1.jpg", "2018-04-12T19:24:49"),
+        ("Photo 2018-04-12 19 24 49.jpg", "2018-04-12T19:24:49"),
+        ("2017-01-01_12h30m15.jpg", "2017-01-01T12:30:15"),
+        ("date_20170101_010101.jpg", "2017-01-01T01:01:01"),
+        ("screen-20200101-120000.mp4", "2020-01-01T12:00:00"),
+        ("ScreenRecording_01-31-2024 13-05-22_1.MP4", "2024-01-31T13:05:22"),
+        ("C360_2015-01-01-12-00-00-123.jpg", "2015-01-01T12:00:00.123"),
+    ],
+)
+def test_names_with_local_time(name: str, expected: str) -> None:
+    (candidate,) = from_filename(name.encode())
+    assert (candidate.moment, candidate.utc, candidate.doubt) == (local(expected), False, "")
+    assert candidate.source == candidate.tag == "filename"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("PXL_20220724_210650210.NIGHT.mp4", "2022-07-24T21:06:50.210"),
+        ("20180412T192449Z.mov", "2018-04-12T19:24:49"),
+        ("2018-04-12_19-24-49_UTC.jpg", "2018-04-12T19:24:49"),
+        ("FB_IMG_1500000000123.jpg", "2017-07-14T02:40:00.123"),
+        ("mmexport1500000000000.jpg", "2017-07-14T02:40:00"),
+        ("RPReplay_Final1589999999.mp4", "2020-05-20T18:39:59"),
+    ],
+)
+def test_names_in_utc(name: str, expected: str) -> None:
+    (candidate,) = from_filename(name.encode())
+    assert (candidate.moment, candidate.utc, candidate.doubt) == (local(expected), True, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("IMG-20200102-WA0001.jpg", "2020-01-02"),
+        ("Scan_20200102.jpg", "2020-01-02"),
+        ("scan 2020-01-02.jpg", "2020-01-02"),
+        ("VID20200102.mp4", "2020-01-02"),
+        ("2020.01.02.jpg", "2020-01-02"),
+        ("2018-04-12 99_99_99.mov", "2018-04-12"),
+    ],
+)
+def test_names_with_a_day_only(name: str, day: str) -> None:
+    (candidate,) = from_filename(name.encode())
+    assert (candidate.moment, candidate.doubt) == (local(day), ONLY_DAY)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "IMG_1234.JPG",
+        "IMG_E4120.JPG",
+        "DSC_0238(1).JPG",
+        "P1000244.MOV",
+        "GX010123.MP4",
+        "1920x1080.png",
+        "wallpaper-2560x1440-20.jpg",
+        "+491701234567.jpg",
+        "received_1234567890123456.jpeg",
+        "1234567890.jpg",
+        "9781491947326.jpg",
+        "1cbb1bb37d62c44f67374cd451643dc4.jpg",
+        "20200101a0b1c2d3e4f5.jpg",
+        "d41d8cd9-2020-0101-1212-123456789012.jpg",
+        "99991231_235959.jpg",
+        "18991231_235959.jpg",
+        "20200230_101010.jpg",
+        "2019-13-45 12.00.00.jpg",
+        "2012.jpg",
+        "",
+    ],
+)
+def test_names_without_a_date(name: str) -> None:
+    assert from_filename(name.encode()) == ()
+
+
+def test_a_bare_number_of_milliseconds_is_doubtful() -> None:
+    (candidate,) = from_filename(b"1500000000000.jpg")
+    assert candidate.doubt
+    assert chosen(candidate).confidence == "low"
+
+
+def test_any_bytes_are_a_name() -> None:
+    assert from_filename(b"\xff\xfe\x00 20190102_120000 \xc3.jpg")[0].moment == local("2019-01-02T12:00:00")
+
+
+# --- Choosing ------------------------------------------------------------------------------------
+
+
+def test_capture_time_with_its_own_subseconds_and_offset() -> None:
+    taken = chosen(
+        exif("2021:07:10 20:00:00", "CreateDate", "11", "+09:00"),
+        exif("2021:07:10 20:39:25", subsec="77", offset="+01:00"),
+    )
+    assert taken == Taken(local("2021-07-10T20:39:25.77"), 60, "exif", "DateTimeOriginal", "high")
+
+
+def test_digitised_is_second_and_modified_is_never_believed() -> None:
+    modified = exif("2020:01:02 03:04:05", "ModifyDate")
+    assert choose([modified], BERLIN, NOW) is None
+    taken = chosen(modified, exif("2021:07:10 20:39:25", "CreateDate"))
+    assert (taken.tag, taken.confidence) == ("CreateDate", "medium")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000:00:00 00:00:00",
+        "1904:01:01 00:00:00",
+        "1970:01:01 00:00:00",
+        "1919:05:04 05:59:26",
+        "2024:06:03 12:00:00",
+        "2099:01:02 03:04:05",
+        "2216:01:02 03:04:05",
+        "0001:01:01 00:00:00",
+    ],
+)
+def test_impossible_dates_are_not_believed(text: str) -> None:
+    assert choose([exif(text)], BERLIN, NOW) is None
+    name = from_filename(b"IMG_20200102_120000.jpg")
+    assert chosen(exif(text), *name).source == "filename"
+
+
+def test_the_zeros_are_not_believed_however_early_one_starts() -> None:
+    settings = DateSettings(BERLIN.timezone, earliest=date(1850, 1, 1))
+    assert choose([exif("1970:01:01 00:00:00")], settings, NOW) is None
+    assert chosen(exif("1919:05:04 05:59:26"), settings=settings).local.year == 1919
+
+
+def test_a_reset_clock_loses_against_anything_better() -> None:
+    reset = exif("1998:01:01 00:00:00")
+    assert chosen(reset).confidence == "low"
+    assert chosen(reset, *from_filename(b"IMG_20200102_120000.jpg")).source == "filename"
+    assert chosen(exif("2020:01:01 00:00:01")).confidence == "high"
+
+
+def test_sources_in_the_order_of_belief() -> None:
+    xmp = dates.iso_candidate("xmp", "photoshop:DateCreated", "2022-01-10T15:15:44.31")
+    name = from_filename(b"IMG_20200102_120000.jpg")
+    assert chosen(*name, xmp).source == "xmp"
+    reverse = DateSettings(BERLIN.timezone, ("filename", "xmp"))
+    assert chosen(*name, xmp, settings=reverse).source == "filename"
+    assert choose([exif("2020:01:02 03:04:05")], reverse, NOW) is None
+
+
+def test_what_is_weak_comes_after_all_that_is_not() -> None:
+    edit = dates.iso_candidate("xmp", "xmp:CreateDate", "2022-01-10T15:15:44+01:00")
+    assert chosen(edit) == Taken(local("2022-01-10T15:15:44"), 60, "xmp", "xmp:CreateDate", "low")
+    assert chosen(edit, *from_filename(b"IMG_20200102_120000.jpg")).source == "filename"
+    assert chosen(edit, *from_filename(b"IMG-20200102-WA0001.jpg")).source == "xmp"
+
+
+def test_gps_time_is_the_last_resort() -> None:
+    gps = dates.gps_candidate("2021:07:10", 18, 39, 25)
+    taken = chosen(gps)
+    assert (taken.local, taken.offset_minutes, taken.confidence) == (local("2021-07-10T20:39:25"), 120, "low")
+    assert chosen(gps, dates.mtime_candidate(1_600_000_000_000_000_000, on_card=True)).source == "mtime"
+
+
+def test_file_times() -> None:
+    stamp = 1_600_000_000_123_456_789
+    on_card, elsewhere = (dates.mtime_candidate(stamp, on_card=card) for card in (True, False))
+    expected = Taken(local("2020-09-13T14:26:40.123456"), 120, "mtime", "mtime", "low")
+    always = DateSettings(BERLIN.timezone, mtime="always")
+    never = DateSettings(BERLIN.timezone, mtime="never")
+    assert chosen(on_card) == chosen(elsewhere, settings=always) == expected
+    assert choose([elsewhere], BERLIN, NOW) is None
+    assert choose([on_card], never, NOW) is None
+    assert dates.mtime_candidate(1 << 80, on_card=True).moment is None
+
+
+def test_apple_keys_beat_the_headers() -> None:
+    key = dates.iso_candidate("quicktime", "com.apple.quicktime.creationdate", "2015-01-19T12:45:11-0800")
+    taken = chosen(header("2015-12-12 08:59:26 UTC"), key)
+    assert taken == Taken(local("2015-01-19T12:45:11"), -480, "quicktime", key.tag, "high")
+
+
+def test_headers_are_utc() -> None:
+    movie, track = header("2023-10-06 06:39:09 UTC"), header("2022-01-01 00:00:00 UTC", "track header")
+    taken = chosen(track, movie)
+    assert taken == Taken(local("2023-10-06T08:39:09"), 120, "quicktime", "movie header", "medium")
+    tokyo = DateSettings(ZoneInfo("Asia/Tokyo"))
+    assert chosen(movie, settings=tokyo).local == local("2023-10-06T15:39:09")
+
+
+@pytest.mark.parametrize("make", ["Panasonic", "NIKON CORPORATION", "OLYMPUS OPTICAL CO.,LTD", "GoPro"])
+def test_makers_that_write_local_time_there(make: str) -> None:
+    taken = chosen(header("2023-10-21 10:20:01 UTC"), make=make)
+    assert (taken.local, taken.offset_minutes) == (local("2023-10-21T10:20:01"), None)
+
+
+def test_a_pixel_film_starts_when_its_name_says() -> None:
+    name = from_filename(b"PXL_20220724_210650210.NIGHT.mp4")
+    taken = chosen(header("2022-07-24 21:10:56 UTC"), *name)
+    assert taken == Taken(local("2022-07-24T23:06:50.210"), 120, "filename", "filename", "medium")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "offset"),
+    [
+        (b"VID_20211231_235950.mp4", "2021-12-31T23:59:50", 60),  # at home, a clip of 20 seconds
+        (b"VID_20220101_075950.mp4", "2022-01-01T07:59:50", None),  # in Tokyo
+        (b"VID_20211231_213000.mp4", "2021-12-31T21:30:00", None),  # on the Azores, or two hours long
+        (b"VID_20211231_234730.mp4", "2021-12-31T23:47:30", 60),  # at home, a clip of twelve minutes
+        (b"VID_20150101_120000.mp4", "2022-01-01T00:00:10", 60),  # nothing to do with it
+        (b"VID-20211231-WA0001.mp4", "2022-01-01T00:00:10", 60),
+    ],
+)
+def test_a_local_name_that_fits_the_header(name: bytes, expected: str, offset: int | None) -> None:
+    taken = chosen(header("2021-12-31 23:00:10 UTC"), *from_filename(name))
+    assert (taken.local, taken.offset_minutes) == (local(expected), offset)
+
+
+def test_a_day_ahead_is_the_limit() -> None:
+    ahead = (NOW + timedelta(hours=23)).astimezone(BERLIN.timezone)
+    assert choose([exif(f"{ahead:%Y:%m:%d %H:%M:%S}")], BERLIN, NOW) is not None
+    assert choose([exif(f"{ahead:%Y:%m:%d %H:%M:%S}", offset="-12:00")], BERLIN, NOW) is None
+
+
+def test_nothing_gives_nothing() -> None:
+    assert choose([], BERLIN, NOW) is None
+    assert choose([Candidate("exif", "DateTimeOriginal", "", None)], BERLIN, NOW) is None

@@ -1,0 +1,77 @@
+"""Where pictures and films come from."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediad.media.origin import origin
+from mediad.model import Facts
+
+PHOTO = Facts("jpeg", "photo")
+FILM = Facts("mp4", "video")
+PNG = Facts("png", "photo")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Screenshot_20200101-120000.png", "screenshot"),
+        ("SCREENSHOT 2019-05-21 at 10.45.52.PNG", "screenshot"),
+        ("Screen Shot 2019-05-21 at 1.45.52 PM.png", "screenshot"),
+        ("Bildschirmfoto 2019-05-21 um 10.45.52.png", "screenshot"),
+        ("Capture d’écran 2019-05-21 à 10.45.52.png", "screenshot"),  # noqa: RUF001
+        ("Снимок экрана 2019-05-21.png", "screenshot"),
+        ("IMG-20200102-WA0001.jpg", "whatsapp"),
+        ("WhatsApp Image 2020-01-01 at 12.00.00.jpeg", "whatsapp"),
+        ("signal-2020-01-01-120000.jpg", "signal"),
+        ("telegram_2020-01-30_09-57-18.jpg", "telegram"),
+        ("photo_2020-01-30_09-57-18.jpg", "telegram"),
+        ("instagram_1234.jpg", "instagram"),
+        ("Scan_20200102.jpg", "scan"),
+        ("scan0001.tif", "scan"),
+        ("IMG_20190102_120000.jpg", "camera"),
+        ("PXL_20220724_210650210.jpg", "camera"),
+        ("DSC_0238.JPG", "camera"),
+        ("Scandinavia.jpg", ""),
+        ("holiday.jpg", ""),
+        ("", ""),
+    ],
+)
+def test_pictures_by_name(name: str, expected: str) -> None:
+    assert origin(name.encode(), PHOTO) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Screen Recording 2020-01-01 at 12.00.00.mov", "screenrecording"),
+        ("ScreenRecording_01-31-2024 13-05-22_1.MP4", "screenrecording"),
+        ("RPReplay_Final1589999999.mp4", "screenrecording"),
+        ("screen-20200101-120000.mp4", "screenrecording"),
+        ("Screenshot 2020-01-01.mp4", "screenrecording"),
+        ("VID-20200102-WA0001.mp4", "whatsapp"),
+        ("VID_20190102_120000.mp4", "camera"),
+        ("GX010123.MP4", "camera"),
+        ("MVI_0121.MP4", "camera"),
+        ("holiday.mp4", ""),
+    ],
+)
+def test_films_by_name(name: str, expected: str) -> None:
+    assert origin(name.encode(), FILM) == expected
+
+
+def test_by_metadata() -> None:
+    assert origin(b"IMG_1234.PNG", Facts("png", "photo", comment="Screenshot")) == "screenshot"
+    assert origin(b"a.png", Facts("png", "photo", software="gnome-screenshot")) == "screenshot"
+    assert origin(b"a.jpg", Facts("jpeg", "photo", software="Instagram")) == "instagram"
+    assert origin(b"a.jpg", Facts("jpeg", "photo", software="VueScan 9")) == "scan"
+    assert origin(b"a.jpg", Facts("jpeg", "photo", make="EPSON", model="Perfection V600")) == "scan"
+    assert origin(b"a.jpg", Facts("jpeg", "photo", make="Canon")) == "camera"
+    assert origin(b"a.mov", Facts("mov", "video", model="iPhone 12")) == "camera"
+    assert origin(b"a.nef", Facts("nef", "raw")) == "camera"
+
+
+def test_a_name_that_phones_give_to_what_they_did_not_take() -> None:
+    assert origin(b"IMG_1234.PNG", PNG) == ""
+    assert origin(b"IMG_1234.mp3", Facts("mp3", "audio")) == ""
+    assert origin(b"\xff\xfe\x00", PHOTO) == ""
