@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 import sdnotify
 
-from mediad import __version__
+from mediad import __version__, eventloop
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.errors import CatalogueBroken, InvalidConfig, LibraryReadOnly, printable
@@ -76,7 +76,7 @@ def run(config: Config, *, config_file: str, once: bool) -> int:
     _raise_descriptor_limit()
     with _state(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
-        return anyio.run(_serve, config, state, once)
+        return eventloop.run(_serve, config, state, once)
 
 
 def _raise_descriptor_limit() -> None:

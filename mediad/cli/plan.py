@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
+from mediad import eventloop
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.errors import InvalidConfig, printable
@@ -37,7 +37,7 @@ def plan(config: Config, paths: Sequence[bytes], *, as_list: bool) -> int:
     logging.getLogger("mediad").addHandler(logging.NullHandler())
     if problems := check_system(config):
         raise InvalidConfig(problems)
-    anyio.run(_plan, config, paths, as_list)
+    eventloop.run(_plan, config, paths, as_list)
     return 0
 
 

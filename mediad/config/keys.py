@@ -177,9 +177,9 @@ def _layout(value: object) -> Layout:
 
 
 def timezone(value: object) -> str:
-    """An IANA time zone that this system knows, "system" or ""."""
+    """An IANA time zone that this system knows, or "system"."""
     name = text(value, 'a time zone such as "Europe/London" is allowed')
-    if name not in ("", "system"):
+    if name != "system":
         try:
             zoneinfo.ZoneInfo(name)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -187,6 +187,10 @@ def timezone(value: object) -> str:
             hint = f'did you mean "{known[0]}"?' if known else 'a name such as "Europe/London" is allowed'
             raise KeyValueError(f'"{name}" is no time zone; {hint}') from None
     return name
+
+
+def _optional_timezone(value: object) -> str:
+    return "" if value == "" else timezone(value)
 
 
 def _date(value: object) -> date:
@@ -297,7 +301,7 @@ WATCH: Table = {
     "settle": Key(_or_none("auto", _duration), "auto"),
     "rescan": Key(_positive_duration, "15m"),
     "polling": Key(one_of("auto", "on", "off"), "auto"),
-    "timezone": Key(timezone, ""),
+    "timezone": Key(_optional_timezone, ""),
 }
 RULE: Table = {
     "match": Key(match),

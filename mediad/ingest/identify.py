@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from mediad.clock import Clock
-from mediad.errors import MediadError, SourceChanged
+from mediad.errors import InputOutput, MediadError, SourceChanged
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.moves import digest_of
 from mediad.media import companions
@@ -25,6 +25,7 @@ from mediad.media.kind import HEAD_BYTES, sniff
 from mediad.media.names import from_filename
 from mediad.media.origin import origin
 from mediad.media.whole import ends_whole
+from mediad.media.wire import READING_FAILED
 from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Unplanned
 from mediad.workers import WorkerPool
 
@@ -130,6 +131,15 @@ class Identifier:
         lease = self._places[identities[0].sighting.watch].lease
         for media in (*sets, *(MediaSet(orphan) for orphan in orphans)):
             mine = {member.sighting.path: fds[member.sighting.path] for member in media.members}
+            failed = [member for member in media.members if member.facts.unreadable.startswith(READING_FAILED)]
+            if failed:  # the system failed, not the content: nothing may be concluded from that
+                result.unplanned.extend(
+                    Unplanned(member.sighting, Result.FAILED, InputOutput.code, failed[0].facts.unreadable)
+                    for member in media.members
+                )
+                for fd in mine.values():
+                    self._files.close(fd)
+                continue
             result.sets.append(Held(media, mine, lease))
 
     def _identity(self, file: _Opened, facts: Facts) -> Identity:

@@ -93,6 +93,7 @@ class Pipeline:
         self._replan: deque[Held] = deque()
         self._deferred: dict[bytes, list[Held]] = {}
         self._changed = anyio.Event()
+        self._arriving = 0  # chunks of sightings on their way to the tracker
         self._to_settle, self._sighted = anyio.create_memory_object_stream[Sequence[Sighting]](4)
         self._to_identify, self._settled = anyio.create_memory_object_stream[list[Settled]](2)
         self._to_plan, self._identified = anyio.create_memory_object_stream[list[Held]](2)
@@ -141,7 +142,7 @@ class Pipeline:
             for name, watcher in self.watchers.items():
                 if not self._closed(name):
                     looks.start_soon(watcher.once)
-        while self._sighted.statistics().current_buffer_used or self.tracker.settling or self.tracker.flying:
+        while self._arriving or self.tracker.settling or self.tracker.flying:
             await self._wait_for_change(0.5)
 
     def held(self) -> bool:
@@ -166,6 +167,7 @@ class Pipeline:
     async def _deliver(self, watch: str, chunk: Sequence[Sighting]) -> None:
         while self.tracker.waiting(watch) > _SETTLING:
             await self._wait_for_change(1.0)
+        self._arriving += 1
         await self._to_settle.send(chunk)
 
     async def _settle(self) -> None:
@@ -175,6 +177,7 @@ class Pipeline:
                 with anyio.CancelScope(shield=True):
                     unknown = await self._unknown(chunk)
                 self.tracker.observe(unknown, self._clock.monotonic())
+                self._arriving -= 1
             now = self._clock.monotonic()
             while released := self.tracker.release(now, self._closed, 4 * _BATCH):
                 for batch in _batches(released):

@@ -16,7 +16,7 @@ path = {library}
 layout = "{{taken:%Y}}/{{taken:%Y-%m-%d}}/{{name}}"
 min_free = "1MB"
 
-[watch.bench]
+[watch.camera]
 path = {inbox}
 action = "move"
 

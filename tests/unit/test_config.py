@@ -225,6 +225,7 @@ def test_rules_match_without_case() -> None:
         ("[duplicates]", "similar_distance = 8", "similar_distance: is 8; 0 to 7 is allowed"),
         ("[duplicates]", "similar_distance = true", "similar_distance: is a boolean"),
         ("[duplicates]", 'exact = "delete"', '"trash" or "leave" is allowed'),
+        ("[dates]", 'timezone = ""', '"" is no time zone'),
         ("[dates]", 'sources = ["exif", "exif"]', "sources: names one of them twice"),
         ("[dates]", 'sources = ["exfi"]', '"exfi" is not known; did you mean "exif"?'),
         ("[dates]", 'earliest = "1990"', 'earliest: "1990" is no date'),
