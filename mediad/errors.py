@@ -48,6 +48,8 @@ class MediadError(Exception):
 def printable(path: bytes | str) -> str:
     """A path as one printable line: invalid UTF-8, control characters and newlines are escaped."""
     text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
+    if text.isprintable():
+        return text
     return "".join(_printable_char(char) for char in text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-def run(call: Callable[[Unpack[Ts]], Awaitable[T]], *args: Unpack[Ts]) -> T:
+def run(call: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     """`anyio.run`; what failed alone in its task group is raised as itself, not as a group of one."""
     try:
         return anyio.run(call, *args)

@@ -142,7 +142,7 @@ def with_suffix(path: bytes, n: int) -> bytes:
     folder, slash, name = path.rpartition(b"/")
     stem, extension = split_name(name)
     tail = b"-%d%b" % (n, extension)
-    return folder + slash + _cut(stem, NAME_MAX - len(tail)) + tail
+    return folder + slash + cut_name(stem, NAME_MAX - len(tail)) + tail
 
 
 def companion_name(principal_src_name: bytes, principal_dst_name: bytes, companion_src_name: bytes) -> bytes:
@@ -161,7 +161,7 @@ def companion_name(principal_src_name: bytes, principal_dst_name: bytes, compani
     else:
         base, rest = new_stem, split_name(companion_src_name)[1]
     rest = _encode(_UNSAFE.sub("_", _decode(rest)))[-(NAME_MAX - SPARE) :]
-    return _encode(_component(_decode(_cut(base, NAME_MAX - len(rest)) + rest), last=True))
+    return _encode(_component(_decode(cut_name(base, NAME_MAX - len(rest)) + rest), last=True))
 
 
 def name_key(path: bytes) -> str:
@@ -225,10 +225,10 @@ def _component(text: str, *, last: bool) -> str:
 
 def _shorten(name: bytes, *, last: bool) -> bytes:
     stem, extension = split_name(name) if last else (name, b"")
-    return _cut(stem, NAME_MAX - SPARE - len(extension)).rstrip(b". ") + extension
+    return cut_name(stem, NAME_MAX - SPARE - len(extension)).rstrip(b". ") + extension
 
 
-def _cut(name: bytes, limit: int) -> bytes:
+def cut_name(name: bytes, limit: int) -> bytes:
     """At most `limit` bytes of `name`, not ending inside a UTF-8 character."""
     if len(name) <= limit:
         return name

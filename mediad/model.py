@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["photo", "raw", "video", "audio", "sidecar"]
 Action = Literal["copy", "move", "hardlink"]
@@ -37,9 +37,8 @@ class Result(enum.StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What tells one state of one file from another (stat(2))."""
+class Stat(NamedTuple):
+    """What tells one state of one file from another (stat(2)); a tuple, since some are made of every file."""
 
     dev: int
     ino: int
@@ -215,6 +214,7 @@ class Step:
         action: "move", "copy", "hardlink", "trash", "quarantine" or "leave".
         destination: relative to the library; None for "leave".
         code: the stable name of `reason`.
+        proof: the library file that makes this one a duplicate; it has to hold the same bytes then.
     """
 
     identity: Identity
@@ -225,6 +225,7 @@ class Step:
     code: str = ""
     reason: str = ""
     role: Literal["principal", "companion"] = "principal"
+    proof: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ class Plan:
     """What to do with a set, decided before anything is done.
 
     Attributes:
-        witness: the library file on whose word the set is called a duplicate.
+        witness: the library's principal on whose word the set is a duplicate, or beside which it goes.
         why: the rule and layout that applied, for people.
     """
 

@@ -24,7 +24,7 @@ from mediad.config import Config
 from mediad.errors import CatalogueBroken, InvalidConfig, LibraryReadOnly, printable
 from mediad.files import Files
 from mediad.ingest.pipeline import Pipeline
-from mediad.ingest.roster import roster
+from mediad.ingest.roster import Roster
 from mediad.library import lock_file
 from mediad.roots import check_system, system_warnings
 from mediad.store import journal
@@ -123,7 +123,7 @@ async def _serve(config: Config, state: Path, once: bool) -> int:
     connection = await anyio.to_thread.run_sync(open_database, state / "catalogue.db")
     database = Database(connection)
     try:
-        watches = await anyio.to_thread.run_sync(roster, config, Files(), clock)
+        watches = await anyio.to_thread.run_sync(Roster, config, Files(), clock)
         last_id = await database.run(journal.last_id)
         async with (
             anyio.create_task_group() as tasks,

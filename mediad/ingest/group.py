@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from mediad.errors import MediadError
 from mediad.files import Dirs
 from mediad.ingest.moves import Source
-from mediad.layout import split_name
+from mediad.layout import cut_name, split_name
 from mediad.library import OpenLibrary
-from mediad.model import Held, Plan, Stat, Step
+from mediad.model import Held, Holder, Plan, Stat, Step
 
 REASON = b".reason.txt"
 _LONGEST_STEM = 200  # bytes; room for an id, an extension and ".reason.txt" within 255
@@ -50,12 +50,13 @@ class Task:
 
 @dataclass(slots=True)
 class Job:
-    """A set on its way; `error` says why it came to nothing."""
+    """A set on its way; `error` says why it came to nothing, and `failed_witness` which file did not hold."""
 
     held: Held
     plan: Plan
     tasks: list[Task]
     witness: OpenLibrary | None = None
+    failed_witness: Holder | None = None
     error: MediadError | None = None
 
 
@@ -82,4 +83,4 @@ def private_name(folder_name: bytes, step: int) -> bytes:
     """A unique name in trash or quarantine that leaves room for its reason's name."""
     directory, slash, name = folder_name.rpartition(b"/")
     stem, extension = split_name(name)
-    return directory + slash + stem[:_LONGEST_STEM] + b"-%d" % step + extension[:32]
+    return directory + slash + cut_name(stem, _LONGEST_STEM) + b"-%d" % step + extension

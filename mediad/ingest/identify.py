@@ -26,7 +26,7 @@ from mediad.media.names import from_filename
 from mediad.media.origin import origin
 from mediad.media.whole import ends_whole
 from mediad.media.wire import READING_FAILED
-from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Unplanned
+from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
 from mediad.workers import WorkerPool
 
 _CONTAINER_GRACE = 5  # settle times for which a fresh file whose end is missing is waited for; thin air
@@ -131,7 +131,9 @@ class Identifier:
         lease = self._places[identities[0].sighting.watch].lease
         for media in (*sets, *(MediaSet(orphan) for orphan in orphans)):
             mine = {member.sighting.path: fds[member.sighting.path] for member in media.members}
-            failed = [member for member in media.members if member.facts.unreadable.startswith(READING_FAILED)]
+            failed = [
+                member for member in media.members if member.facts.unreadable.startswith(READING_FAILED)
+            ]
             if failed:  # the system failed, not the content: nothing may be concluded from that
                 result.unplanned.extend(
                     Unplanned(member.sighting, Result.FAILED, InputOutput.code, failed[0].facts.unreadable)
@@ -273,17 +275,21 @@ class Identifier:
 
     def _compare(self, sighting: Sighting, fd: int, place: Place) -> None:
         """It still is what was seen; else it settles anew."""
-        now = self._again(sighting, fd, place)
-        if now.stat != sighting.stat or now.type is not sighting.type:
-            raise _NotAtRest(now, 0.0, "it had changed when it was opened or hashed")
+        result = self._files.fstat(fd)
+        if stat_of(result) != sighting.stat or file_type(result) is not sighting.type:
+            raise _NotAtRest(
+                self._again(sighting, fd, place), 0.0, "it had changed when it was opened or hashed"
+            )
 
     def _again(self, sighting: Sighting, fd: int, place: Place) -> Sighting:
         result = self._files.fstat(fd)
         stat = stat_of(result)
-        rest = 0.0
-        if place.clocks_agree:
-            rest = max(0.0, (self._clock.wall_ns() - max(stat.mtime_ns, stat.ctime_ns)) / 1e9)
+        rest = self._rest(stat) if place.clocks_agree else 0.0
         return replace(sighting, stat=stat, rest=rest, type=file_type(result))
+
+    def _rest(self, stat: Stat) -> float:
+        """Seconds since the last change."""
+        return max(0.0, (self._clock.wall_ns() - max(stat.mtime_ns, stat.ctime_ns)) / 1e9)
 
     def _nobody_writes(self, sighting: Sighting, fd: int, place: Place) -> str:
         if not place.lease:
@@ -301,7 +307,7 @@ class Identifier:
         grace = _CONTAINER_GRACE * place.settle
         if not place.clocks_agree or sighting.rest >= grace:
             return
-        age = self._again(sighting, fd, place).rest
+        age = self._rest(sighting.stat)
         if age < grace and ends_whole(form, self._reader(fd), sighting.stat.size) is False:
             raise _NotAtRest(sighting, grace - age, "its end was missing, so it was waited for longer")
 

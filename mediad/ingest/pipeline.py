@@ -1,7 +1,9 @@
 """The pipeline: `Pipeline.run` lists the whole way a file takes, in order.
 
-Stages are joined by bounded streams; when one is slow, those before it wait, back to the scan. A file that
-was released by settle is in flight until it lands (an outcome is recorded) or returns (it settles again).
+Watchers deliver what they see, settle releases what has come to rest into the lanes, and each lane takes its
+files through identify, plan, place and record. All queues are bounded; when one is full, what is before it
+waits, back to the scan. A file that was released is in flight until it lands (an outcome is recorded) or
+returns (it settles again).
 """
 
 from __future__ import annotations
@@ -9,9 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.to_thread
@@ -19,33 +19,29 @@ import apsw
 
 from mediad.clock import Clock
 from mediad.config import Config
-from mediad.errors import MediadError, NameTaken, Retry, WitnessFailed, printable
 from mediad.files import Files
-from mediad.ingest import moves, witnesses
-from mediad.ingest.group import Group, Job, Task, private_name
-from mediad.ingest.identify import Back, Identified, Identifier
+from mediad.ingest import witnesses
+from mediad.ingest.folder import Folder
+from mediad.ingest.identify import Identifier
+from mediad.ingest.lane import Lane, Stages
 from mediad.ingest.place import Placer
-from mediad.ingest.plan import Planner, Waits
+from mediad.ingest.plan import Planner
 from mediad.ingest.record import Recorder
-from mediad.ingest.roster import Entry, library_folder
+from mediad.ingest.roster import Roster, library_folder
 from mediad.ingest.settle import Tracker
 from mediad.ingest.shelves import Shelves
 from mediad.ingest.watch import State, Watcher
-from mediad.layout import key_of
 from mediad.library import OpenLibrary
 from mediad.media import companions
-from mediad.model import Held, Plan, Result, Settled, Sighting, Unplanned
+from mediad.model import Settled, Sighting
 from mediad.store import catalogue
 from mediad.store.database import Database
 from mediad.workers import WorkerPool
 
-_GROUP = 64  # sets that share their syncs and commits
-_BATCH = 32  # settled files that are identified together
-_LARGE = 16 << 20  # bytes; a larger file is identified alone, so that small ones do not wait for it
+_BATCH = 32  # settled groups that are identified together
+_LARGE = 16 << 20  # bytes from which a file takes the lane for large ones, alone
 _SETTLING = 20_000  # files of one watch that may wait for quiet before its scan waits
 _BACK_OFF = 300.0  # seconds before a file that failed is tried again
-_COMPANION_WINDOW = 86_400_000_000  # microseconds within which a late companion belongs to a principal
-_ATTEMPTS = 25  # names or witnesses that may fail one set before it is given up
 
 log = logging.getLogger("mediad")
 
@@ -62,7 +58,7 @@ class Pipeline:
     def __init__(
         self,
         config: Config,
-        watches: Mapping[str, Entry],
+        watches: Roster,
         files: Files,
         clock: Clock,
         database: Database,
@@ -73,46 +69,50 @@ class Pipeline:
         self.config = config
         self.shelves = Shelves(config, files, database, clock, self._index, self._nudge, stopping)
         self.tracker = Tracker(companions.key, lambda name: watches[name].place.settle)
-        self._entries = watches
-        self._files = files
+        roots = {name: entry.tree.root for name, entry in watches.items()}
+        self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)
+        self.watchers = {name: self._watcher(name, watches, clock) for name in watches}
+        self._watches = watches
         self._clock = clock
         self._database = database
         self._stopping = stopping
         self._started = clock.micros()
-        roots = {name: entry.tree.root for name, entry in watches.items()}
-        self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)
-        self.watchers = {name: self._watcher(entry) for name, entry in watches.items()}
-        places = {name: entry.place for name, entry in watches.items()}
-        self._identifier = Identifier(files, places, pool, clock, stopping)
-        self._limiters = {name: anyio.CapacityLimiter(2) for name in watches}  # a hung mount keeps to itself
-        self._planner = Planner(config)
         trees = {name: entry.tree for name, entry in watches.items()}
-        syncfs = frozenset(name for name, entry in watches.items() if entry.syncfs)
-        self._placer = Placer(files, trees, syncfs, stopping)
-        self._slots = anyio.Semaphore(2)
-        self._replan: deque[Held] = deque()
-        self._deferred: dict[bytes, list[Held]] = {}
-        self._changed = anyio.Event()
+        self._stages = Stages(
+            files,
+            clock,
+            database,
+            self.tracker,
+            Identifier(files, watches.places, pool, clock, stopping),
+            Planner(config),
+            Placer(files, trees, watches.syncfs, stopping),
+            self.recorder,
+            self.shelves,
+            stopping,
+            self._wake_settle,
+        )
+        self._small = {name: Lane(self._stages, readers=2) for name in watches}
+        self._large = {name: Lane(self._stages, readers=1) for name in watches}
         self._arriving = 0  # chunks of sightings on their way to the tracker
         self._to_settle, self._sighted = anyio.create_memory_object_stream[Sequence[Sighting]](4)
-        self._to_identify, self._settled = anyio.create_memory_object_stream[list[Settled]](2)
-        self._to_plan, self._identified = anyio.create_memory_object_stream[list[Held]](2)
 
-    def _watcher(self, entry: Entry) -> Watcher:
-        name = entry.settings.name
+    def _watcher(self, name: str, watches: Roster, clock: Clock) -> Watcher:
+        def arrived() -> tuple[Folder, bool]:
+            entry = watches.refresh(name)
+            return entry.folder, entry.poll
+
         return Watcher(
-            entry.folder,
+            watches[name].folder,
             functools.partial(self._deliver, name),
             functools.partial(_say_state, name),
-            self._clock,
-            poll=entry.poll,
-            rescan=entry.settings.rescan,
+            clock,
+            poll=watches[name].poll,
+            rescan=watches[name].settings.rescan,
+            arrived=arrived,
         )
 
-    # -- the way a file takes -------------------------------------------------------------------------
-
     async def run(self, *, once: bool, ready: Callable[[], None]) -> None:
-        """Watch, settle, identify, plan, place and record, until cancelled; with `once`, until all is done.
+        """Watch, settle, and let the lanes work, until cancelled; with `once`, until all is done.
 
         Raises:
             AlreadyHeld, InvalidConfig: a library does not let us start.
@@ -121,9 +121,8 @@ class Pipeline:
             await self.shelves.open_all()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._settle)
-                for _ in range(3):
-                    tasks.start_soon(self._identify)
-                tasks.start_soon(self._plan)
+                for lane in (*self._small.values(), *self._large.values()):
+                    tasks.start_soon(lane.run)
                 ready()
                 if once:
                     await self._everything_once()
@@ -136,33 +135,43 @@ class Pipeline:
             with anyio.CancelScope(shield=True):
                 await self.recorder.end_all()
             self.shelves.close()
+            self._close()
+
+    def _close(self) -> None:
+        for lane in (*self._small.values(), *self._large.values()):
+            lane.close()
+        self._to_settle.close()
+        self._sighted.close()
 
     async def _everything_once(self) -> None:
         async with anyio.create_task_group() as looks:
             for name, watcher in self.watchers.items():
                 if not self._closed(name):
                     looks.start_soon(watcher.once)
-        while self._arriving or self.tracker.settling or self.tracker.flying:
+        while self._arriving or self.tracker.flying or any(self._waits(name) for name in self.watchers):
             await self._wait_for_change(0.5)
+
+    def _waits(self, watch: str) -> bool:
+        """Has it files that will be taken in time?"""
+        return self.tracker.waiting(watch) > 0 and not self._closed(watch)
 
     def held(self) -> bool:
         """Is there work that cannot be done now: a library or a watch is away, full or read-only?"""
         away = any(watcher.state in (State.OFFLINE, State.ERROR) for watcher in self.watchers.values())
-        return away or self.tracker.held > 0 or any(self._closed(name) for name in self.config.watches)
+        return away or any(self._closed(name) for name in self.config.watches)
 
     def _closed(self, watch: str) -> bool:
         return not self.shelves[self.config.watches[watch].library].online
 
     def _nudge(self) -> None:
-        """Something that somebody may wait for has changed."""
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._stages.nudge()
+        self._wake_settle()
 
     async def _wait_for_change(self, at_most: float) -> None:
         with anyio.move_on_after(at_most):
-            await self._changed.wait()
+            await self._stages.changed.wait()
 
-    # -- settle ---------------------------------------------------------------------------------------
+    # -- from sighting to settled ---------------------------------------------------------------------
 
     async def _deliver(self, watch: str, chunk: Sequence[Sighting]) -> None:
         while self.tracker.waiting(watch) > _SETTLING:
@@ -179,16 +188,28 @@ class Pipeline:
                 self.tracker.observe(unknown, self._clock.monotonic())
                 self._arriving -= 1
             now = self._clock.monotonic()
-            while released := self.tracker.release(now, self._closed, 4 * _BATCH):
-                for batch in _batches(released):
-                    await self._to_identify.send(batch)
+            while released := self.tracker.release(now, self._must_wait, _BATCH):
+                for large, batch in _batches(released):
+                    lanes = self._large if large else self._small
+                    lanes[batch[0].members[0].watch].put(batch)
             await self.recorder.rest(now, self.tracker.busy())
-            self._nudge()
+            self._stages.nudge()
+
+    def _wake_settle(self) -> None:
+        """A lane has room again, or a library is back: release what was parked."""
+        if self.tracker.held and not self._arriving:
+            self._arriving += 1
+            self._to_settle.send_nowait([])
+
+    def _must_wait(self, watch: str) -> bool:
+        room = self._small[watch].has_room(_BATCH) and self._large[watch].has_room(_BATCH)
+        return self._closed(watch) or not room
 
     def _patience(self) -> float:
         """Seconds until something is due though nothing is sighted."""
         now = self._clock.monotonic()
-        times = [self.tracker.next_due(), self.recorder.next_rest(), now + 1.0 if self.tracker.held else None]
+        parked = now + 1.0 if self.tracker.held else None
+        times = (self.tracker.next_due(), self.recorder.next_rest(), parked)
         return max(0.0, min((time for time in times if time is not None), default=math.inf) - now)
 
     async def _unknown(self, chunk: Sequence[Sighting]) -> list[Sighting]:
@@ -199,7 +220,7 @@ class Pipeline:
             return fresh
         unknown, orphans = await self._database.run(functools.partial(self._ask_about, asked))
         for watch, paths in orphans.items():
-            seen, _ = await anyio.to_thread.run_sync(self._entries[watch].folder.look, paths)
+            seen, _ = await anyio.to_thread.run_sync(self._watches[watch].folder.look, paths)
             fresh.extend(seen)
         return [*unknown, *fresh]
 
@@ -211,7 +232,7 @@ class Pipeline:
         orphans: dict[str, set[bytes]] = {}
         for sighting in asked:
             row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
-            local = self._entries[sighting.watch].local
+            local = self._watches[sighting.watch].local
             if row is not None and row.settles(sighting.stat, local=local, retry_since=retry_since):
                 continue
             unknown.append(sighting)
@@ -220,188 +241,7 @@ class Pipeline:
                 orphans.setdefault(sighting.watch, set()).update(waiting)
         return unknown, {watch: paths for watch, paths in orphans.items() if paths}
 
-    # -- identify -------------------------------------------------------------------------------------
-
-    async def _identify(self) -> None:
-        async for batch in self._settled:
-            limiter = self._limiters[batch[0].members[0].watch]
-            result = await self._identifier.identify(batch, limiter)
-            await self._take_note(result)
-            if result.sets:
-                await self._to_plan.send(result.sets)
-
-    async def _take_note(self, result: Identified) -> None:
-        """Record what needs no plan, and let settle again what is not at rest."""
-        if result.unplanned:
-            await self.recorder.unplanned(result.unplanned)
-        now = self._clock.monotonic()
-        for file in result.unplanned:
-            self.tracker.landed(file.sighting, now, left=file.outcome is Result.GONE)
-        for back in result.back:
-            self._return(back, now)
-        self._nudge()
-
-    def _return(self, back: Back, now: float) -> None:
-        for sighting in back.members:
-            log.debug("%s/%s settles again: %s", sighting.watch, printable(sighting.path), back.note)
-        self.tracker.returned(back.members, now, back.wait, back.note)
-
-    # -- plan -----------------------------------------------------------------------------------------
-
-    async def _plan(self) -> None:
-        async with anyio.create_task_group() as placing:
-            while True:
-                helds = await self._next_to_plan()
-                await witnesses.read_unread(
-                    self._database, self.shelves.open(), {_size(held) for held in helds}, self._stopping
-                )
-                jobs = await self._database.run(functools.partial(self._plan_group, helds))
-                if jobs:
-                    await self._slots.acquire()
-                    placing.start_soon(self._place, Group(jobs))
-
-    async def _next_to_plan(self) -> list[Held]:
-        """Sets to plan together: what has to be planned anew first, then what has arrived by now."""
-        helds: list[Held] = []
-        while not helds:
-            while self._replan and len(helds) < _GROUP:
-                helds.append(self._replan.popleft())
-            if not helds:
-                helds.extend(await self._identified.receive())
-        while len(helds) < _GROUP:
-            try:
-                helds.extend(self._identified.receive_nowait())
-            except anyio.WouldBlock:
-                break
-        return helds
-
-    def _plan_group(self, helds: Sequence[Held], connection: apsw.Connection) -> list[Job]:
-        """One unit of work, so that what the catalogue says and what is in flight fit together."""
-        since = self._clock.micros() - _COMPANION_WINDOW
-        world = catalogue.CatalogueWorld(connection, self.shelves.online(), since)
-        jobs: list[Job] = []
-        for held in helds:
-            if all(catalogue.touched(connection, member) for member in held.set.members):
-                jobs.append(Job(held, Plan(held.set, ()), []))  # dealt with before, under other times
-                continue
-            if companions.is_companion_name(held.set.principal.sighting.path):
-                plan: Plan | Waits = self._planner.plan_companion(held.set.principal, world, held.avoid)
-            else:
-                plan = self._planner.plan(held.set, world, held.avoid)
-            if isinstance(plan, Waits):
-                self._deferred.setdefault(plan.digest, []).append(held)
-            else:
-                jobs.append(self._job(held, plan))
-        return jobs
-
-    def _job(self, held: Held, plan: Plan) -> Job:
-        tasks: list[Task] = []
-        for step in plan.steps:
-            id_ = self.recorder.next_id()
-            sighting = step.identity.sighting
-            library = self.shelves[step.library].library
-            if library is None:  # it went away just now
-                return Job(held, plan, [], error=self.shelves.reason(step.library))
-            name = step.destination
-            if name is not None and step.action in ("trash", "quarantine"):
-                name = private_name(name, id_)
-            source = moves.Source(
-                held.fds[sighting.path], sighting.path, sighting.stat, step.identity.digest, held.lease
-            )
-            item = tasks[0].item if tasks else id_
-            tasks.append(Task(id_, item, step, source, sighting.watch, library, name))
-        witness = self.shelves[plan.witness.library].library if plan.witness else None
-        return Job(held, plan, tasks, witness)
-
-    # -- place and record -----------------------------------------------------------------------------
-
-    async def _place(self, group: Group) -> None:
-        """Carry out a group of plans. Once begun it is finished, whatever is cancelled meanwhile."""
-        try:
-            with anyio.CancelScope(shield=True):
-                try:
-                    if await self._libraries_ready(group):
-                        await anyio.to_thread.run_sync(self._placer.prepare, group)
-                        await self.recorder.begin(group.going)
-                        await anyio.to_thread.run_sync(self._placer.publish, group)
-                finally:
-                    await anyio.to_thread.run_sync(group.close)
-                await self._land(group)
-        finally:
-            self._slots.release()
-            self._nudge()
-
-    async def _libraries_ready(self, group: Group) -> bool:
-        """Look at the libraries first: the cheapest moment to find one gone or full."""
-        for name in {task.library.name for job in group.jobs for task in job.tasks}:
-            need = sum(task.source.stat.size for job in group.jobs for task in job.tasks if task.name)
-            await self.shelves.look(self.shelves[name], need)
-            if not self.shelves[name].online:
-                for job in group.jobs:
-                    job.error = job.error or self.shelves.reason(name)
-        return any(job.error is None for job in group.jobs)
-
-    async def _land(self, group: Group) -> None:
-        """Commit the outcomes; plan anew, return or give up what came to nothing."""
-
-        def commit(connection: apsw.Connection) -> None:
-            self.recorder.finish(group, connection)
-            for job in group.jobs:
-                self._planner.landed(job.plan)
-                if isinstance(job.error, WitnessFailed) and job.plan.witness is not None:
-                    catalogue.set_unread(connection, job.plan.witness.id)
-
-        await self._database.run(commit)
-        self.recorder.tell(group)
-        failures: list[Unplanned] = []
-        now = self._clock.monotonic()
-        for job in group.jobs:
-            self._replan.extend(self._deferred.pop(job.held.set.principal.digest, ()))
-            if job.error is None:
-                self._landed(job, now)
-            else:
-                failures.extend(await self._not_placed(job, job.error, now))
-        if failures:
-            await self.recorder.unplanned(failures)
-            for file in failures:
-                self.tracker.landed(file.sighting, now, left=False)
-        if self._replan:
-            self._wake_planner()
-
-    def _landed(self, job: Job, now: float) -> None:
-        self._close(job.held)
-        left = {task.source.path: task.source_left for task in job.tasks}
-        for member in job.held.set.members:
-            self.tracker.landed(member.sighting, now, left=left.get(member.sighting.path, False))
-
-    async def _not_placed(self, job: Job, error: MediadError, now: float) -> list[Unplanned]:
-        held = job.held
-        again = isinstance(error, NameTaken | WitnessFailed)
-        if again and held.attempts < _ATTEMPTS:
-            avoid = held.avoid
-            if isinstance(error, NameTaken) and isinstance(error.path, bytes):
-                avoid |= {key_of(error.path)}
-            self._replan.append(replace(held, attempts=held.attempts + 1, avoid=avoid))
-            return []
-        self._close(held)
-        members = tuple(member.sighting for member in held.set.members)
-        if error.retry is Retry.HOLD:
-            for task in job.tasks:
-                self.shelves.fault(self.shelves[task.library.name], error)
-        if error.retry in (Retry.HOLD, Retry.AGAIN) and not again:
-            self._return(Back(members, 1.0, str(error)), now)
-            return []
-        return [Unplanned(sighting, Result.FAILED, error.code, str(error)) for sighting in members]
-
-    def _close(self, held: Held) -> None:
-        for fd in held.fds.values():
-            self._files.close(fd)
-
-    def _wake_planner(self) -> None:
-        try:
-            self._to_plan.send_nowait([])
-        except anyio.WouldBlock:  # it has work to wake up for
-            return
+    # -- first look at a library ----------------------------------------------------------------------
 
     async def _index(self, library: OpenLibrary, row: int) -> None:
         folder = library_folder(library.tree, self._clock)
@@ -415,20 +255,14 @@ def _say_state(watch: str, state: State, error: str) -> None:
         log.debug("watch %s is %s", watch, state)
 
 
-def _size(held: Held) -> int:
-    return held.set.principal.sighting.stat.size
-
-
-def _batches(released: Sequence[Settled]) -> list[list[Settled]]:
-    """Batches of one watch each; a large file goes alone."""
-    batches: list[list[Settled]] = []
-    size = 0
+def _batches(released: Sequence[Settled]) -> list[tuple[bool, list[Settled]]]:
+    """Batches of one watch each, and whether they are for the large lane, where each group goes alone."""
+    batches: list[tuple[bool, list[Settled]]] = []
+    small: dict[str, list[Settled]] = {}
     for settled in released:
-        here = sum(sighting.stat.size for sighting in settled.members)
-        full = not batches or len(batches[-1]) >= _BATCH or size + here > _LARGE
-        if full or batches[-1][0].members[0].watch != settled.members[0].watch:
-            batches.append([])
-            size = 0
-        batches[-1].append(settled)
-        size += here
-    return batches
+        watch = settled.members[0].watch
+        if sum(sighting.stat.size for sighting in settled.members) >= _LARGE:
+            batches.append((True, [settled]))
+        else:
+            small.setdefault(watch, []).append(settled)
+    return [*((False, batch) for batch in small.values()), *batches]

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from mediad.errors import CannotLink, InputOutput, MediadError, SourceChanged, WitnessFailed
 from mediad.files import Dirs, Files, Tree, library_error, source_error, stat_of, walk_up
 from mediad.ingest import moves
 from mediad.ingest.group import REASON, Group, Job, Task
 from mediad.library import TMP, OpenLibrary
-from mediad.model import Result
+from mediad.model import Holder
 
 _BURST = 8  # files on one filesystem from which one syncfs is cheaper than an fsync each
 
@@ -48,7 +48,7 @@ class Placer:
         self,
         files: Files,
         watches: Mapping[str, Tree],
-        syncfs: frozenset[str],
+        syncfs: Container[str],
         stopping: Callable[[], bool],
     ) -> None:
         self._files = files
@@ -112,8 +112,10 @@ class Placer:
     # -- before the intents ---------------------------------------------------------------------------
 
     def _prepare(self, group: Group, job: Job) -> None:
-        if job.witness is not None:
-            self._check_witness(group, job, job.witness)
+        if job.witness is not None and job.plan.witness is not None:
+            holders = (job.plan.witness, *(task.step.proof for task in job.tasks if task.step.proof))
+            for holder in dict.fromkeys(holders):
+                self._check_witness(group, job, job.witness, holder)
         for task in job.tasks:
             task.action = task.action or task.step.action
             if task.name is None:
@@ -122,36 +124,40 @@ class Placer:
             if task.method == "copy":
                 self._copy(group, task)
 
-    def _check_witness(self, group: Group, job: Job, library: OpenLibrary) -> None:
+    def _check_witness(self, group: Group, job: Job, library: OpenLibrary, holder: Holder) -> None:
         """Read the library's file now: only an other inode with the same bytes makes a duplicate."""
-        holder = job.plan.witness
-        assert holder is not None
-        principal = job.tasks[0]
         dirs = self._library_dirs(group, library)
         try:
             directory, name = dirs.parent(holder.path)
             fd = self._files.open_file(name, directory)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES):
+                job.failed_witness = holder
                 raise WitnessFailed("is gone", path=holder.path) from error
             raise library_error(error, holder.path) from error
         try:
             there = stat_of(self._files.fstat(fd))
-            if (there.dev, there.ino) == (principal.source.stat.dev, principal.source.stat.ino):
-                self._leave(job, "it is the very same file as the library's (a hard link)")
-            elif principal.step.outcome is Result.DUPLICATE and (
-                there.size != principal.source.stat.size
-                or moves.digest_of(self._files, fd, there.size, self._stopping) != principal.source.digest
-            ):
-                raise WitnessFailed("has other content now", path=holder.path)
+            for task in job.tasks:
+                if task.step.proof != holder:
+                    continue
+                source = task.source
+                if (there.dev, there.ino) == (source.stat.dev, source.stat.ino):
+                    self._leave(job.tasks if task is job.tasks[0] else [task])
+                elif (
+                    there.size != source.stat.size
+                    or moves.digest_of(self._files, fd, there.size, self._stopping) != source.digest
+                ):
+                    job.failed_witness = holder
+                    raise WitnessFailed("has other content now", path=holder.path)
         finally:
             self._files.close(fd)
 
     @staticmethod
-    def _leave(job: Job, note: str) -> None:
-        for task in job.tasks:
+    def _leave(tasks: Sequence[Task]) -> None:
+        for task in tasks:
             if task.step.action == "trash":
-                task.action, task.name, task.note = "leave", None, note
+                task.action, task.name = "leave", None
+                task.note = "it is the very same file as the library's (a hard link)"
 
     def _choose(self, group: Group, task: Task) -> str:
         if task.action == "copy":

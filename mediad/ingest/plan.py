@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
 from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
@@ -27,8 +27,8 @@ class World(Protocol):
     def taken(self, library: str, key: bytes) -> bool:
         """Does a file whose name compares equal lie in the library?"""
 
-    def set_members(self, item: int) -> Sequence[tuple[bytes, bytes]]:
-        """Digest and path of every file of a set that lies in a library."""
+    def set_members(self, principal: Holder) -> Mapping[bytes, Holder]:
+        """The library's other files of this principal's set, by content."""
 
     def former_principal(self, watch: str, path: bytes) -> Holder | None:
         """The library file of a principal that lately came from this path's folder and stem."""
@@ -94,11 +94,12 @@ class Planner:
         if former is None:
             place = _Place(watch.library, self.config.libraries[watch.library].layout, "")
             return self._left(media, place, Result.IGNORED, "orphan", "a companion without its principal")
-        if any(digest == orphan.digest for digest, _ in world.set_members(former.item or 0)):
-            step = self._disposal(orphan, watch, former.library, "the library's set holds the same companion")
+        kept = world.set_members(former).get(orphan.digest)
+        if kept is not None:
+            step = self._disposal(orphan, watch, former.library, kept, "companion")
             return Plan(media, (step,), former, "beside its principal")
         step = self._beside(orphan, former, watch, world, avoid, set())
-        plan = Plan(media, (step,), None, "beside its principal, which came earlier")
+        plan = Plan(media, (step,), former, "beside its principal, which came earlier")
         self._hold(plan, None)
         return plan
 
@@ -112,8 +113,8 @@ class Planner:
         names = tuple(
             (step.library, key_of(step.destination)) for step in plan.steps if step.destination is not None
         )
-        filed = plan.steps[0].outcome is Result.FILED
-        content = (scope, plan.set.principal.digest) if filed and scope is not None else None
+        files = any(step.outcome is Result.FILED for step in plan.steps)
+        content = (scope, plan.set.principal.digest) if files and scope is not None else None
         self._names.update(names)
         if content is not None:
             self._digests.add(content)
@@ -157,12 +158,20 @@ class Planner:
         )
         return Plan(media, steps, None, place.why)
 
-    def _disposal(self, member: Identity, watch: Watch, library: str, reason: str) -> Step:
+    def _disposal(
+        self,
+        member: Identity,
+        watch: Watch,
+        library: str,
+        proof: Holder,
+        role: Literal["principal", "companion"],
+    ) -> Step:
+        reason = f"same content as {proof.library}/{_text(proof.path)}"
         if watch.action == "move" and self.config.duplicates.exact == "trash":
             action, destination = "trash", _TRASH + member.name
         else:
             action, destination = "leave", None
-        return Step(member, action, Result.DUPLICATE, library, destination, "duplicate", reason)
+        return Step(member, action, Result.DUPLICATE, library, destination, "duplicate", reason, role, proof)
 
     def _duplicate(
         self,
@@ -173,13 +182,12 @@ class Planner:
         world: World,
         avoid: Collection[bytes],
     ) -> Plan:
-        reason = f"same content as {holder.library}/{_text(holder.path)}"
-        kept = {digest for digest, _ in world.set_members(holder.item)} if holder.item is not None else set()
-        steps = [self._disposal(media.principal, watch, place.library, reason)]
+        kept = world.set_members(holder) if media.companions else {}
+        steps = [self._disposal(media.principal, watch, place.library, holder, "principal")]
         chosen: set[bytes] = set()
         for companion in media.companions:
-            if companion.digest in kept:
-                steps.append(self._disposal(companion, watch, place.library, reason))
+            if proof := kept.get(companion.digest):
+                steps.append(self._disposal(companion, watch, place.library, proof, "companion"))
             else:
                 steps.append(self._beside(companion, holder, watch, world, avoid, chosen))
         return Plan(media, tuple(steps), holder, place.why)

@@ -22,7 +22,7 @@ from mediad.files import Files, Tree, source_error
 from mediad.ingest import witnesses
 from mediad.ingest.identify import Identifier
 from mediad.ingest.plan import Planner, Waits
-from mediad.ingest.roster import Entry, library_folder, roster
+from mediad.ingest.roster import Entry, Roster, library_folder
 from mediad.library import Capabilities, OpenLibrary
 from mediad.media import companions
 from mediad.model import Held, Plan, Result, Settled, Sighting
@@ -65,9 +65,8 @@ class Preview:
         self._clock = clock
         self._database = database
         self._planner = Planner(config)
-        self._entries = roster(config, files, clock)
-        places = {name: entry.place for name, entry in self._entries.items()}
-        self._identifier = Identifier(files, places, pool, clock, _never)
+        self._entries = Roster(config, files, clock)
+        self._identifier = Identifier(files, self._entries.places, pool, clock, _never)
         self._limiter = anyio.CapacityLimiter(2)
         self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
 
@@ -149,7 +148,7 @@ class Preview:
             told += [self._told(sighting, "settling", back.note) for sighting in back.members]
         try:
             libraries = dict(self._libraries.values())
-            sizes = {held.set.principal.sighting.stat.size for held in result.sets}
+            sizes = {member.sighting.stat.size for held in result.sets for member in held.set.members}
             await witnesses.read_unread(self._database, libraries, sizes, _never)
             told += await self._database.run(functools.partial(self._plan, result.sets))
         finally:

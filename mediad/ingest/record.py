@@ -130,7 +130,11 @@ class Recorder:
     def finish(self, group: Group, connection: apsw.Connection) -> None:
         """Write down what became of a group; part of a unit of work."""
         now = self._clock.micros()
-        endings = [_ending(task, self._rows[task.library.name]) for job in group.going for task in job.tasks]
+        endings = [
+            _ending(task, _set_of(task, job.plan), self._rows[task.library.name])
+            for job in group.going
+            for task in job.tasks
+        ]
         folders = [(self._rows[library.name], path) for library, path in group.made]
         journal.finish(connection, endings, folders, now)
         for job in group.jobs:
@@ -142,17 +146,13 @@ class Recorder:
         """Log and count what became of a group."""
         for job in group.going:
             for task in job.tasks:
+                outcome = Result.FAILED if task.failed else task.step.outcome
+                loud = task.failed or outcome is Result.QUARANTINED or (task.note and task.removes)
+                level = logging.WARNING if loud else logging.DEBUG
                 sighting = task.step.identity.sighting
-                if task.failed is not None:
-                    self._say(sighting, Result.FAILED, task.failed.message, logging.WARNING)
-                    self._count(sighting, Result.FAILED, 0)
-                    continue
-                outcome = task.step.outcome
-                where = f" -> {task.library.name}/{printable(task.name)}" if task.name else ""
-                loud = outcome is Result.QUARANTINED or bool(task.note and task.removes)
-                told = "; ".join(filter(None, (task.step.reason, task.note)))
-                self._say(sighting, f"{outcome}{where}", told, logging.WARNING if loud else logging.DEBUG)
-                self._count(sighting, outcome, sighting.stat.size)
+                if log.isEnabledFor(level):
+                    self._say(sighting, *_told(task, outcome), level)
+                self._count(sighting, outcome, 0 if task.failed else sighting.stat.size)
 
     def _say(self, sighting: Sighting, outcome: str, reason: str, level: int) -> None:
         if log.isEnabledFor(level):
@@ -195,13 +195,26 @@ class Recorder:
         log.info("watch %s, batch %d: %s", batch.watch, batch.id, summary(batch))
 
 
-def _ending(task: Task, row: int) -> journal.Ending:
+def _told(task: Task, outcome: Result) -> tuple[str, str]:
+    """What became of a file and why, as the log has it."""
+    if task.failed is not None:
+        return outcome, task.failed.message
+    where = f" -> {task.library.name}/{printable(task.name)}" if task.name else ""
+    return f"{outcome}{where}", "; ".join(filter(None, (task.step.reason, task.note)))
+
+
+def _set_of(task: Task, plan: Plan) -> int | None:
+    """The library's set that a file belongs to: a companion may join one that came earlier."""
+    return task.item if plan.witness is None else plan.witness.item
+
+
+def _ending(task: Task, item: int | None, row: int) -> journal.Ending:
     step = task.step
     failed = task.failed
     told = "; ".join(filter(None, (step.reason, task.note)))
     return journal.Ending(
         id=task.id,
-        item=task.item,
+        item=item,
         action=task.action,
         outcome=Result.FAILED if failed else step.outcome,
         code=failed.code if failed else step.code,

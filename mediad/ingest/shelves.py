@@ -19,6 +19,7 @@ from mediad.files import Files
 from mediad.ingest.recover import Recovered, Verdict, recover, sweep
 from mediad.layout import key_of
 from mediad.library import OpenLibrary, open_library
+from mediad.media import companions
 from mediad.roots import overlaps
 from mediad.store import catalogue, journal
 from mediad.store.database import Database
@@ -232,9 +233,10 @@ def _record(connection: apsw.Connection, result: Recovered, now: int) -> None:
     if result.verdict is Verdict.FINISHED:
         outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
         destination = step.destination or b""
+        late = companions.is_companion_name(step.path)  # it came alone, after its principal
         ending = journal.Ending(
             id=step.id,
-            item=step.item,
+            item=journal.set_of(connection, step),
             action=step.action,
             outcome=outcome,
             code="recovered",
@@ -245,7 +247,7 @@ def _record(connection: apsw.Connection, result: Recovered, now: int) -> None:
             key=key_of(destination),
             stat=result.placed,
             digest=step.digest,
-            role="principal" if step.id == step.item else "companion",
+            role="principal" if step.id == step.item and not late else "companion",
         )
         journal.finish(connection, [ending], [], now)
         return

@@ -69,6 +69,8 @@ class Watcher:
         changed: told of each new state and, where something is wrong, what.
         poll: never use inotify (network and FUSE filesystems tell nothing of remote changes).
         rescan: seconds between scans of everything.
+        arrived: called in a thread when the root appears, which may lie on another filesystem than before:
+            gives what is to be looked at, and whether to poll it.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Watcher:
         *,
         poll: bool,
         rescan: float,
+        arrived: Callable[[], tuple[Folder, bool]] | None = None,
     ) -> None:
         self.folder = folder
         self.state = State.SCANNING
@@ -90,6 +93,7 @@ class Watcher:
         self._clock = clock
         self._poll = poll
         self._rescan = rescan
+        self._arrived = arrived
         self._marks = _Marks()
         self._wake = anyio.Event()
         self._root_id: tuple[int, int] | None = None
@@ -137,6 +141,8 @@ class Watcher:
         while (found := await self._identify_root()) is None:
             self._become(State.OFFLINE, "the folder is missing")
             await anyio.sleep(_ROOT_LOOK)
+        if self._arrived is not None:
+            self.folder, self._poll = await self._in_thread(self._arrived)
         self._root_id = found
         self._marks.everything = True
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from mediad.layout import key_of
 from mediad.model import Holder, Identity, Sighting, Stat
 from mediad.store.journal import replace_earlier
 
@@ -211,12 +212,19 @@ class CatalogueWorld:
         )
         return found.fetchone() is not None
 
-    def set_members(self, item: int) -> Sequence[tuple[bytes, bytes]]:
-        """See `ingest.plan.World`."""
+    def set_members(self, principal: Holder) -> Mapping[bytes, Holder]:
+        """See `ingest.plan.World`. What shares its folder and stem counts, whoever put it there."""
+        stem = key_of(principal.path.rpartition(b".")[0] or principal.path)
+        library = self._libraries[principal.library]
         rows = self._connection.execute(
-            "SELECT digest, path FROM file WHERE item = ? AND digest IS NOT NULL AND NOT missing", (item,)
+            "SELECT id, path, item, digest FROM file WHERE item = ?1 AND digest NOT NULL AND NOT missing"
+            " UNION SELECT id, path, item, digest FROM file"
+            " WHERE library = ?2 AND name_key > ?3 AND name_key < ?4 AND digest NOT NULL AND NOT missing"
+            " ORDER BY id DESC",
+            (principal.item, library, stem + b".", stem + b"/"),
         )
-        return [(row[0], row[1]) for row in rows]
+        found = {row[3]: Holder(row[0], principal.library, row[1], row[2]) for row in rows}
+        return {digest: holder for digest, holder in found.items() if holder.id != principal.id}
 
     def former_principal(self, watch: str, path: bytes) -> Holder | None:
         """See `ingest.plan.World`."""
@@ -227,7 +235,7 @@ class CatalogueWorld:
             " JOIN file ON NOT file.missing AND"
             " (file.id = step.witness OR (file.item = step.item AND file.role = 'principal'))"
             " WHERE arrival.watch = ? AND arrival.path > ? AND arrival.path < ? AND arrival.path <> ?"
-            " AND arrival.seen >= ? AND step.id = step.item"
+            " AND arrival.seen >= ? AND step.id = step.item AND file.digest NOT NULL"
             " ORDER BY arrival.id DESC LIMIT 1",
             (watch, stem + b".", stem + b"/", path, self._since),
         )
@@ -302,7 +310,7 @@ def touched(connection: apsw.Connection, identity: Identity) -> bool:
 
 
 def set_unread(connection: apsw.Connection, file: int) -> None:
-    """A library file is not what the catalogue said; it is read again before it witnesses anything."""
+    """A library file has other content than recorded; it is read again before it witnesses anything."""
     connection.execute("UPDATE file SET digest = NULL WHERE id = ?", (file,))
 
 

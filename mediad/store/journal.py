@@ -101,10 +101,11 @@ class Ending:
         stat: the library file, where there is one now; `key` its name key, `role` its part in the set.
         source: the source as it stands now, None if it is no longer there.
         action: what was really done (a duplicate that is the very same inode is left, not trashed).
+        item: the set that the library file belongs to, None beside a file that nobody brought.
     """
 
     id: int
-    item: int
+    item: int | None
     action: str
     outcome: str
     code: str
@@ -189,6 +190,14 @@ def open_steps(connection: apsw.Connection) -> list[OpenStep]:
         " WHERE step.state = 'intent' ORDER BY step.id"
     )
     return [OpenStep(*row) for row in rows]
+
+
+def set_of(connection: apsw.Connection, step: OpenStep) -> int | None:
+    """The library's set that an open step's file belongs to: a companion may join one that came earlier."""
+    row = connection.execute(
+        "SELECT file.item FROM step JOIN file ON file.id = step.witness WHERE step.id = ?", (step.id,)
+    ).fetchone()
+    return step.item if row is None else row[0]
 
 
 def last_id(connection: apsw.Connection) -> int:
