@@ -1,3 +1,121 @@
-"""mediad."""
+"""mediad takes new photos, videos and sound recordings from watched folders into dated libraries.
+
+Ranked goals; where two collide the earlier wins:
+
+1. no media file is ever lost or damaged
+2. what happened can be seen and undone
+3. it runs for years unattended
+4. it is fast
+5. it is easy to change
+
+The way a file takes (`ingest.pipeline.Pipeline.run` starts it, `ingest.lane.Lane` has the stages from
+identify on)::
+
+    watch, scan -> settle -> identify -> plan -> place -> record
+    hints,         quiet,    digest,     pure    journal  outcome
+    the truth      lease     kind, date          first    rows
+
+Stages never import each other: they hand on the frozen values of `model`, and only the pipeline, its lanes
+and the preview know them. Modules that say PURE in their first line reach neither the system nor the clock.
+
+Decisions, and why:
+
+- Scans are the truth, events are hints. Events get lost silently (overflow, limits, moved-in trees), so an
+  event only marks what to look at, and everything is looked at again at every start and `rescan`.
+- What inotify covers is read from /proc/self/fdinfo, since a watcher does not say where it fails. What it
+  does not cover is polled.
+- Paths are bytes, walked below a root by directory descriptor without following links: who can write to an
+  inbox must not steer the daemon elsewhere.
+- Settling is a state machine that gets time as an argument. A read lease then tells whether somebody still
+  has the file open for writing, on the local filesystems where that can be believed.
+- A file is opened once. The descriptor that was hashed stays open until the file is placed: what gets the
+  final name is the very file that was hashed.
+- Untrusted bytes are parsed in worker processes, which get open descriptors and no names. A file that kills
+  a worker costs itself only; the daemon never loads a parser.
+- One pure planner decides, and knows what is in flight. Duplicates and names are decided nowhere else.
+- A duplicate needs a witness: another inode in an online library, read again at that moment.
+- Every step is in the journal, durably, before it is taken. `recover` ends by what is on disk what a crash
+  cut off.
+- Three ways into a library, found out by trying, since device numbers do not tell. `link`: the hashed
+  descriptor gets its final name, and the source's own name goes only once the new one is durable. `take`:
+  renamed through `.mediad/tmp`, where links are impossible. `copy`: written to `.mediad/tmp`, synced, read
+  back, compared and then named. No name is ever replaced.
+- Sets are placed in groups that share their syncs and commits, in one order: content durable, intents
+  committed, names given, their folders durable, sources removed, outcomes committed.
+- A watch has a lane for small files and one for large ones, so that a hung mount or a long film holds up
+  nobody else.
+- The marker in `.mediad/library.toml` tells a library from the empty mount point that it hides behind.
+- The preview runs the same stages and planner on a copy of the catalogue; there is no flag for pretending.
+- One SQLite database holds catalogue and journal, so that they commit together; no transaction spans an
+  await.
+
+The package::
+
+    __main__            python -m mediad
+    cli.main            the program: arguments, exit codes
+    cli.settings        finds and reads the configuration file
+    cli.template        the commented configuration that `init` writes
+    cli.init            mediad init
+    cli.plan            mediad plan
+    service             the daemon's life: signals, logging, locks, systemd
+    eventloop           runs the event loop
+    clock               the two clocks: monotonic and wall
+    model               the frozen values that cross stages
+    errors              the error tree: stable code, what is done next, exit code
+    config.keys         every key, its reader and its default
+    config.schema       the configuration as frozen values
+    config.parse        TOML to configuration, with every problem at once
+    config.checks       what is wrong between values that are right by themselves
+    config.locate       the line on which a key stands
+    config.report       collects problems, warnings and origins
+    config.sources      environment variables, and what paths refer to
+    config.units        durations and sizes
+    roots               what the configured folders really are: filesystems, overlaps, synchronisers
+    layout              layout tokens, and the names that files get
+    exclude             gitignore patterns, and those that are built in
+    files               the only door to the media filesystem
+    library             marker, lock and private folder of a library
+    ingest.roster       the configured watches, prepared for the stages
+    ingest.watch        keeps an eye on one folder: events mark, scans decide
+    ingest.coverage     which folders inotify really covers
+    ingest.scan         looks at folders
+    ingest.folder       what watch and witnesses know of a scan
+    ingest.settle       waits for files to come to rest
+    ingest.identify     opens, hashes and recognises
+    ingest.plan         the planner
+    ingest.witnesses    reads library files that a newcomer may be a copy of
+    ingest.group        a group of sets on their way
+    ingest.place        carries plans out, in the order that loses nothing
+    ingest.moves        link, take, copy, remove: how one file travels
+    ingest.record       journal rows, batches, log lines
+    ingest.recover      finishes or reverts what a crash cut off
+    ingest.shelves      which libraries are online
+    ingest.lane         identify, plan, place and record for one watch's files
+    ingest.pipeline     joins it all
+    ingest.preview      the same stages for `mediad plan`
+    workers             the pool of processes that parse
+    media.__main__      such a process
+    media.wire          what it is asked and answers
+    media.formats       the formats, and which one a name claims
+    media.kind          which format a content has
+    media.whole         whether a file's end is there
+    media.read          what one file's content tells
+    media.images        JPEG, PNG, WebP, TIFF, GIF, BMP
+    media.heif          HEIC, HEIF, AVIF
+    media.video         MP4, MOV, M4V, 3GP
+    media.exif          Exif tags
+    media.xmp           XMP packets
+    media.found         what a reader hands on
+    media.names         dates in file names
+    media.dates         reads dates, and chooses the one to believe
+    media.origin        camera, screenshot, messenger, scanner
+    media.companions    which files belong together
+    media.reading       what a file's content told, before anything is concluded
+    media.conclude      the date that is believed, the origin, the evidence
+    media.zone          time zones by name
+    store.database      opens and migrates the database, runs units of work
+    store.catalogue     what lies where
+    store.journal       what is about to be done, and what was
+"""
 
 __version__ = "0.1.0"

@@ -117,6 +117,7 @@ class SourceGone(MediadError):
 
     code = "source-gone"
     retry = Retry.AGAIN
+    exit_code = 66
 
 
 class NameTaken(MediadError):
@@ -150,6 +151,7 @@ class NotPermitted(MediadError):
 
     code = "not-permitted"
     retry = Retry.LATER
+    exit_code = 77
 
 
 class InputOutput(MediadError):

@@ -38,6 +38,12 @@ _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_CHUNK = 8 << 20
+_NOT_OURS = (
+    "trusted.SGI_",
+    "xfsroot.",
+    "afs.",
+    "security.evm",
+)  # a filesystem's own: xattr.conf(5) skips them
 
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EPERM})
 """What filesystems answer to a link, rename flag, clone or attribute that they do not have."""
@@ -259,7 +265,7 @@ def copy_metadata(files: Files, source: int, target: int) -> None:
 
 def _attributes(files: Files, fd: int) -> list[str]:
     try:
-        return files.list_attributes(fd)
+        return [name for name in files.list_attributes(fd) if not name.startswith(_NOT_OURS)]
     except OSError as error:
         if error.errno in UNSUPPORTED:
             return []

@@ -67,6 +67,11 @@ class OpenLibrary:
     def dir_mode(self) -> int | None:
         return self.settings.dir_mode
 
+    @property
+    def device(self) -> int:
+        """st_dev of its root."""
+        return self._root[0]
+
     def check(self, need: int = 0) -> None:
         """See that it is still there, still the same, writable, and has room for `need` bytes more.
 

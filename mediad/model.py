@@ -82,30 +82,6 @@ class Settled:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One statement about when a file was taken, as found.
-
-    Attributes:
-        source: "exif", "quicktime", "xmp", "takeout", "filename" or "mtime".
-        tag: the field's own name: "DateTimeOriginal", "com.apple.quicktime.creationdate",
-            "movie header", "filename", ...
-        raw: the text as it stands in the file, at most 64 characters.
-        moment: its reading, naive; None where the text is no date (zeros, blanks).
-        offset_minutes: its UTC offset, where the file states one.
-        utc: True if `moment` is UTC by the field's definition and has to be brought to local time.
-        doubt: why a reader already mistrusts it, else "".
-    """
-
-    source: str
-    tag: str
-    raw: str
-    moment: datetime | None
-    offset_minutes: int | None = None
-    utc: bool = False
-    doubt: str = ""
-
-
 Confidence = Literal["high", "medium", "low"]
 
 
@@ -116,7 +92,7 @@ class Taken:
     Attributes:
         local: local wall-clock time, naive, with microseconds.
         offset_minutes: UTC offset where known.
-        source: the winning candidate's `source`, and `tag` its tag.
+        source: "exif", "quicktime", "xmp", "takeout", "filename" or "mtime"; `tag` is the field's own name.
     """
 
     local: datetime
@@ -128,31 +104,28 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What reading a file's content told. Made in a worker, sent as JSON.
+    """What a file's content, name and time told, as far as anything is decided on it. Made in a worker.
 
     Attributes:
-        format: a name in `mediad.media.kind.FORMATS` ("jpeg", "heic", "mov", ...).
+        format: a name in `mediad.media.formats.FORMATS` ("jpeg", "heic", "mov", ...), or "".
         unreadable: why it cannot be read at all, else "".
         damaged: what is broken in a file that could be read in part, else "".
-        width, height: pixels as stored, before orientation. duration: seconds.
         content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
-        comment: EXIF UserComment, at most 64 characters ("Screenshot" on iOS).
+        origin: "camera", "screenshot", "whatsapp", ... or "".
+        evidence: a JSON object of what `why` will tell, every date candidate among it; a worker's word that
+            nobody has checked.
     """
 
     format: str
     kind: Kind
     unreadable: str = ""
     damaged: str = ""
-    candidates: tuple[Candidate, ...] = ()
     make: str = ""
     model: str = ""
-    software: str = ""
-    width: int | None = None
-    height: int | None = None
-    orientation: int | None = None
-    duration: float | None = None
     content_id: str = ""
-    comment: str = ""
+    origin: str = ""
+    taken: Taken | None = None
+    evidence: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +134,26 @@ class Identity:
 
     Attributes:
         digest: SHA-256, 32 bytes.
-        candidates: every date candidate, the file's own and those of its name and mtime.
-        origin: "camera", "screenshot", "whatsapp", ... or "".
-        doubts: what is doubtful about it (damage, a crashed reader), one line each.
+        evidence: what decided that it had settled.
     """
 
     sighting: Sighting
     digest: bytes
     facts: Facts
-    candidates: tuple[Candidate, ...] = ()
-    taken: Taken | None = None
-    origin: str = ""
-    doubts: tuple[str, ...] = ()
     evidence: str = ""
+
+    @property
+    def taken(self) -> Taken | None:
+        return self.facts.taken
+
+    @property
+    def origin(self) -> str:
+        return self.facts.origin
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is doubtful about it, one line each."""
+        return (self.facts.damaged,) if self.facts.damaged else ()
 
     @property
     def name(self) -> bytes:

@@ -17,25 +17,28 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 
 import anyio
-from anyio.abc import Process, TaskGroup, UNIXSocketStream
+import anyio.to_thread
+from anyio.abc import Process, TaskGroup
 
 from mediad.errors import InputOutput
-from mediad.media import wire
+from mediad.media import wire, zone
+from mediad.media.conclude import conclude
+from mediad.media.dates import DateRules
+from mediad.media.reading import File, not_read
 from mediad.model import Facts
-
-File = tuple[int, bytes, int]
-"""An open descriptor, the file's name without its folder, and its size in bytes."""
 
 CRASHED = "the parser crashed"
 COMMAND = (sys.executable, "-I", "-m", "mediad.media")
 
 _START_LIMIT = 30.0  # seconds until a new worker must have said that it is up; thin air
 _REAP_LIMIT = 5.0  # seconds for a killed worker to go; one that hangs in a dead mount does not
+_PART = 1 << 18  # bytes received at a time
 _RETIRE_AFTER = 20_000  # files, against leaks in the libraries; thin air
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TZ", "PYTHONTZPATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,11 @@ class _Lost(Exception):  # never leaves this module
 class _Worker:
     """One process and our end of its socket."""
 
-    def __init__(self, process: Process, stream: UNIXSocketStream) -> None:
+    def __init__(self, process: Process, ours: socket.socket) -> None:
         self.process = process
         self.files = 0
         self.idle_since = 0.0
-        self._stream = stream
+        self._socket = ours
         self._is_up = False
 
     @classmethod
@@ -89,7 +92,8 @@ class _Worker:
             raise
         finally:
             theirs.close()
-        return cls(process, await UNIXSocketStream.from_socket(ours))
+        ours.setblocking(False)
+        return cls(process, ours)
 
     async def up(self) -> None:
         """Waits until it has said that it is up.
@@ -103,51 +107,70 @@ class _Worker:
             raise _Lost("it does not speak our protocol")
         self._is_up = True
 
-    async def ask(self, files: Sequence[File], limit: float) -> list[Facts]:
+    async def ask(self, files: Sequence[File], request: bytes, limit: float) -> list[Facts]:
         """Has files parsed.
 
         Args:
-            files: at most `wire.MOST_FILES`.
+            files: at most `wire.MOST_FILES`. request: the frame that asks about them.
             limit: seconds.
 
         Raises:
             _Lost: it crashed, was too slow or answered nonsense; it must not be used again.
         """
-        request = wire.request([name for _, name, _ in files], [size for _, _, size in files])
-        body = await self._exchange(request, [descriptor for descriptor, _, _ in files], limit)
+        body = await self._exchange(request, [file.fd for file in files], limit)
         try:
-            replies = wire.replies_from_json(body, len(files))
+            found = wire.reply_from_json(body, len(files))
         except ValueError as error:
             raise _Lost(CRASHED) from error
         self.files += len(files)
-        return replies
+        return found
 
     async def _exchange(self, request: bytes, descriptors: Sequence[int], limit: float) -> bytes:
         try:
             with anyio.fail_after(limit):
                 if request:
-                    await self._stream.send_fds(request, descriptors)
-                length = int.from_bytes(await self._receive(wire.HEADER), "big")
-                if length > wire.LONGEST_REPLY:
-                    raise _Lost(CRASHED)
-                return await self._receive(length)
+                    await self._send(request, descriptors)
+                return await self._receive()
         except TimeoutError as error:
             raise _Slow(f"took longer than {math.ceil(limit)} s") from error
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream) as error:
+        except (OSError, ValueError, anyio.ClosedResourceError) as error:  # ValueError: closed meanwhile
             raise _Lost(CRASHED) from error
 
-    async def _receive(self, length: int) -> bytes:
-        parts = []
-        while length:
-            part = await self._stream.receive(length)
-            parts.append(part)
-            length -= len(part)
-        return b"".join(parts)
+    # On the socket itself: anyio's stream goes around the event loop several times for a frame.
+
+    async def _send(self, request: bytes, descriptors: Sequence[int]) -> None:
+        left = memoryview(request)
+        while left:
+            try:
+                left = left[socket.send_fds(self._socket, [left], descriptors) :]
+                descriptors = ()
+            except BlockingIOError:
+                await anyio.wait_writable(self._socket)
+
+    async def _receive(self) -> bytes:
+        """The body of the next frame."""
+        data = bytearray()
+        length = wire.HEADER
+        while len(data) < length:
+            await anyio.wait_readable(self._socket)
+            try:
+                part = self._socket.recv(_PART)
+            except BlockingIOError:
+                continue
+            data += part
+            if len(data) >= wire.HEADER:
+                length = wire.HEADER + int.from_bytes(data[: wire.HEADER], "big")
+            if not part or length > wire.LONGEST_REPLY:
+                raise _Lost(CRASHED)
+        if len(data) > length:
+            raise _Lost(CRASHED)
+        return bytes(data[wire.HEADER :])
 
     async def end(self) -> None:
         """Kills the process with all that it may have started, and reaps it; not cancellable."""
         with anyio.CancelScope(shield=True):
-            await anyio.aclose_forcefully(self._stream)
+            anyio.notify_closing(self._socket)
+            self._socket.close()
             if self.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGKILL)
@@ -223,42 +246,48 @@ class WorkerPool:
         for _ in range(self._size - len(self._workers)):
             self._tasks.start_soon(self._start_idle)
 
-    async def parse(self, files: Sequence[File]) -> list[Facts]:
-        """What the content of these files tells, in their order.
+    async def parse(self, files: Sequence[File], rules: DateRules, now_utc: datetime) -> list[Facts]:
+        """What these files tell, in their order.
 
         The descriptors stay the caller's and must stay open; their file offsets are not touched. Cancelling
         ends the worker at work.
 
         Args:
             files: any number; requests are cut into batches.
+            rules, now_utc: what dates are believed.
 
         Raises:
             InputOutput: no worker can be started.
         """
         found: list[Facts] = []
         for start in range(0, len(files), wire.MOST_FILES):
-            found += await self._batch(files[start : start + wire.MOST_FILES])
+            found += await self._batch(files[start : start + wire.MOST_FILES], rules, now_utc)
         return found
 
-    async def _batch(self, files: Sequence[File]) -> list[Facts]:
+    async def _batch(self, files: Sequence[File], rules: DateRules, now_utc: datetime) -> list[Facts]:
         limit = self._time_limit * (1 + (len(files) - 1) / 8)
         try:
-            return await self._ask(files, limit)
+            return await self._ask(files, wire.request(files, rules, now_utc), limit)
         except _Lost:
-            return [await self._alone(file) for file in files]
+            return [await self._alone(file, rules, now_utc) for file in files]
 
-    async def _alone(self, file: File) -> Facts:
+    async def _alone(self, file: File, rules: DateRules, now_utc: datetime) -> Facts:
         """One file in a worker that has seen no other, so that the blame is its own."""
+        request = wire.request([file], rules, now_utc)
         try:
-            return (await self._ask([file], self._time_limit, fresh=True))[0]
+            return (await self._ask([file], request, self._time_limit, fresh=True))[0]
         except _Lost as lost:
-            return wire.not_read(file[1], str(lost))
+            reading = not_read(file.name, str(lost))
+        settings = await anyio.to_thread.run_sync(zone.date_settings, rules)  # reads time zones from disk
+        return conclude(reading, file, settings, now_utc)
 
-    async def _ask(self, files: Sequence[File], limit: float, *, fresh: bool = False) -> list[Facts]:
+    async def _ask(
+        self, files: Sequence[File], request: bytes, limit: float, *, fresh: bool = False
+    ) -> list[Facts]:
         async with self._slots:
             worker = await self._take(fresh)
             try:
-                replies = await worker.ask(files, limit)
+                found = await worker.ask(files, request, limit)
             except BaseException as error:
                 self._crashed += isinstance(error, _Lost) and not isinstance(error, _Slow)
                 self._timed_out += isinstance(error, _Slow)
@@ -266,7 +295,7 @@ class WorkerPool:
                 raise
             self._files += len(files)
             await self._give_back(worker)
-            return replies
+            return found
 
     async def _take(self, fresh: bool) -> _Worker:
         """An idle worker, or a new one, for which an idle one makes way if there are enough."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 
 from mediad.cli.settings import SYSTEM_FILE, home, user_file
 from mediad.cli.template import Paths, render
 from mediad.config import parse
-from mediad.errors import CannotCreate, printable
+from mediad.errors import CannotCreate, LibraryReadOnly, printable
 from mediad.library import bless
 from mediad.roots import check_system, synchroniser
 
@@ -27,7 +28,6 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
     Raises:
         CannotCreate: the file is there already, or it or a folder cannot be made.
         InvalidConfig: watch and library cannot go together.
-        LibraryReadOnly: the library cannot be written.
     """
     watch = os.path.abspath(watch) if watch else None
     library = os.path.abspath(library) if library else None
@@ -41,7 +41,7 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
     for root in settings.roots():
         _make_folder(root.path, root.kind)
     for place in settings.libraries.values():
-        bless(place.path)
+        _bless(place.path)
     _make_folder(os.path.dirname(file))
     _create(file, text)
     print(f"wrote {printable(file)}")
@@ -49,6 +49,8 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
         print(printable(note))
     for problem in check_system(settings):
         print(f"to be mended: {problem}")
+    option = f" --config {shlex.quote(file)}" if config else ""
+    print(f"next: look through it, then `mediad plan{option}` and `mediad run{option}`")
     return 0
 
 
@@ -88,6 +90,13 @@ def _make_folder(path: str, kind: str = "") -> None:
         print(f"{'found' if found else 'made'} {printable(path)} ({kind})")
 
 
+def _bless(path: str) -> None:
+    try:
+        bless(path)
+    except LibraryReadOnly as error:
+        raise CannotCreate(f"cannot become a library: {error.message}", path=path) from None
+
+
 def _create(file: str, text: str) -> None:
     """Writes `file` whole, or leaves nothing; never over another."""
     try:
@@ -115,7 +124,7 @@ def _pictures() -> list[str]:
     path = os.path.join(home(), "Pictures")
     if not home() or not os.path.isdir(path):
         return []
-    return [f"found {path}: it is left alone; `mediad plan {path}` says what filing it would do"]
+    return [f"found {path}: what it holds is left alone; only what comes into the watch is filed"]
 
 
 def _notes(synced: list[str], watches: list[str]) -> Iterator[str]:

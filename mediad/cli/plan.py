@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import anyio.to_thread
 from mediad import eventloop
 from mediad.clock import Clock
 from mediad.config import Config
-from mediad.errors import InvalidConfig, printable
+from mediad.errors import InvalidConfig, SourceGone, printable
 from mediad.files import Files
 from mediad.ingest.preview import Forecast, Preview
 from mediad.roots import check_system
@@ -33,10 +34,17 @@ _WORDS = (
 
 
 def plan(config: Config, paths: Sequence[bytes], *, as_list: bool) -> int:
-    """Print a summary, or with `as_list` a line for each file; returns 0."""
+    """Print a summary, or with `as_list` a line for each file; returns 0.
+
+    Raises:
+        SourceGone, NotPermitted: a path is not there, or not below a watch.
+    """
     logging.getLogger("mediad").addHandler(logging.NullHandler())
     if problems := check_system(config):
         raise InvalidConfig(problems)
+    for path in paths:
+        if not os.path.lexists(path):
+            raise SourceGone("is not there", path=path)
     eventloop.run(_plan, config, paths, as_list)
     return 0
 

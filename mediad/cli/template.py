@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import tomli_w
 
 _TEXT = """\
-## mediad configuration (TOML). `mediad check-config` reports every mistake at once; a running daemon takes
-## changes with `mediactl reload`.
+## mediad configuration (TOML). `mediad check-config` reports every mistake at once; `mediad run` reads
+## it when it starts. All keys and what they do: mediad.toml(5).
 ##
 ## ~ and $VARIABLES are expanded in paths ($$ is a dollar sign). Durations: "500ms", "2s", "15m", "36h",
 ## "30d". Sizes: "2GB" (KB, MB, GB, TB), "2GiB" (KiB, MiB, GiB, TiB) or a number of bytes. Keys of the

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Mapping
 
 _WATCH = re.compile(rb"^inotify wd:[0-9a-f]+ ino:([0-9a-f]+) sdev:([0-9a-f]+)", re.MULTILINE)
@@ -38,11 +39,33 @@ def _kernel_device(st_dev: int) -> int:
 
 def _watched() -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
-    for name in os.listdir("/proc/self/fdinfo"):
+    for name in os.listdir("/proc/self/fd"):
         try:
+            if os.readlink(f"/proc/self/fd/{name}") != "anon_inode:inotify":
+                continue
             with open(f"/proc/self/fdinfo/{name}", "rb") as file:
                 content = file.read()
         except FileNotFoundError:  # closed meanwhile
             continue
         found.update((int(device, 16), int(inode, 16)) for inode, device in _WATCH.findall(content))
     return found
+
+
+class MountTable:
+    """Tells whether anything was mounted or unmounted lately (proc_pid_mounts(5)).
+
+    An unmounted filesystem takes its inotify watches with it, and comes back with the same device and
+    inode numbers.
+    """
+
+    def __init__(self) -> None:
+        self._file = open("/proc/self/mounts", "rb")  # noqa: SIM115 - open as long as this object
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLPRI)
+
+    def changed(self) -> bool:
+        """Has it changed since this was last asked?"""
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        self._file.close()

@@ -44,6 +44,12 @@ class Task:
     note: str = ""
 
     @property
+    def copy_size(self) -> int:
+        """Bytes that it will need in its library, as far as can be told before trying."""
+        copied = self.step.action == "copy" or self.source.stat.dev != self.library.device
+        return self.source.stat.size if self.name is not None and copied else 0
+
+    @property
     def removes(self) -> bool:
         return self.action in ("move", "trash", "quarantine")
 

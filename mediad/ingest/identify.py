@@ -7,7 +7,6 @@ Sniffing, leases and hashing happen in a thread; parsing in worker processes, wh
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,14 +18,13 @@ from mediad.errors import InputOutput, MediadError, SourceChanged
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.moves import digest_of
 from mediad.media import companions
-from mediad.media.dates import DateSettings, choose, mtime_candidate
+from mediad.media.dates import DateRules
 from mediad.media.formats import Format, claimed
 from mediad.media.kind import HEAD_BYTES, sniff
-from mediad.media.names import from_filename
-from mediad.media.origin import origin
+from mediad.media.reading import File
 from mediad.media.whole import ends_whole
 from mediad.media.wire import READING_FAILED
-from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
+from mediad.model import FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
 from mediad.workers import WorkerPool
 
 _CONTAINER_GRACE = 5  # settle times for which a fresh file whose end is missing is waited for; thin air
@@ -45,7 +43,7 @@ class Place:
     settle: float
     lease: bool
     clocks_agree: bool
-    dates: DateSettings
+    dates: DateRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ class _Opened:
     form: Format
     digest: bytes
     evidence: str
-    doubts: tuple[str, ...] = ()
 
 
 class _NotAtRest(Exception):  # control flow of this module
@@ -113,16 +110,18 @@ class Identifier:
         opened = await anyio.to_thread.run_sync(self._open_batch, batch, result, limiter=limiter)
         files = [file for group in opened for file in group]
         try:
-            facts = await self._pool.parse(
-                [(file.fd, file.sighting.path.rpartition(b"/")[2], file.sighting.stat.size) for file in files]
-            )
+            rules = self._places[batch[0].members[0].watch].dates
+            facts = await self._pool.parse([_asked(file) for file in files], rules, self._clock.now())
         except BaseException:
-            for file in files:
-                os.close(file.fd)
+            self._close(files)
             raise
         known = iter(facts)
         for group in opened:
-            self._form(group, [self._identity(file, next(known)) for file in group], result)
+            self._form(
+                group,
+                [Identity(file.sighting, file.digest, next(known), file.evidence) for file in group],
+                result,
+            )
         return result
 
     def _form(self, group: list[_Opened], identities: list[Identity], result: Identified) -> None:
@@ -143,25 +142,6 @@ class Identifier:
                     self._files.close(fd)
                 continue
             result.sets.append(Held(media, mine, lease))
-
-    def _identity(self, file: _Opened, facts: Facts) -> Identity:
-        sighting = file.sighting
-        settings = self._places[sighting.watch].dates
-        name = sighting.path.rpartition(b"/")[2]
-        on_card = any(part.lower() == b"dcim" for part in sighting.path.split(b"/"))
-        candidates = (
-            *facts.candidates,
-            *from_filename(name),
-            mtime_candidate(sighting.stat.mtime_ns, on_card=on_card),
-        )
-        taken = choose(candidates, settings, self._clock.now(), make=facts.make, model=facts.model)
-        doubts = file.doubts
-        if facts.damaged:
-            doubts = (*doubts, facts.damaged)
-            taken = replace(taken, confidence="low") if taken else None
-        return Identity(
-            sighting, file.digest, facts, candidates, taken, origin(name, facts), doubts, file.evidence
-        )
 
     # -- in a thread ----------------------------------------------------------------------------------
 
@@ -318,3 +298,9 @@ class Identifier:
         buffer = bytearray(length)
         got = self._files.read_into(fd, memoryview(buffer), offset)
         return bytes(buffer[:got])
+
+
+def _asked(file: _Opened) -> File:
+    path, stat = file.sighting.path, file.sighting.stat
+    on_card = b"/dcim/" in b"/%b/" % path.lower()
+    return File(file.fd, path.rpartition(b"/")[2], stat.size, stat.mtime_ns, on_card)

@@ -34,6 +34,7 @@ from mediad.store import catalogue
 from mediad.store.database import Database
 
 _GROUP = 64  # sets that share their syncs and commits
+_OPEN_FILES = 512  # with which no more are identified; a thousand copies of one file all wait for the first
 _BACKLOG = 64  # batches that may wait to be identified
 _COMPANION_WINDOW = 86_400_000_000  # microseconds within which a late companion belongs to a principal
 _ATTEMPTS = 25  # names or witnesses that may fail one set before it is given up
@@ -49,6 +50,7 @@ class Stages:
         stopping: true once the daemon was asked to stop; long reads and copies end early then.
         wake: tells the settle stage that there may be room again.
         deferred: sets whose content is in flight in some lane, by digest, with the lane that has them.
+        open_files: files that are held open until they are placed, those of deferred sets included.
         changed: called when something has landed or returned.
     """
 
@@ -64,6 +66,7 @@ class Stages:
     stopping: Callable[[], bool]
     wake: Callable[[], None]
     deferred: dict[bytes, list[tuple[Lane, Held]]] = field(default_factory=dict)
+    open_files: int = 0
     changed: anyio.Event = field(default_factory=anyio.Event)
 
     def nudge(self) -> None:
@@ -112,7 +115,10 @@ class Lane:
 
     async def _identify(self) -> None:
         async for batch in self._settled:
+            while self._stages.open_files > _OPEN_FILES:
+                await self._stages.changed.wait()
             result = await self._stages.identifier.identify(batch, self._hashing)
+            self._stages.open_files += sum(len(held.fds) for held in result.sets)
             await self._take_note(result)
             if result.sets:
                 await self._to_plan.send(result.sets)
@@ -235,7 +241,9 @@ class Lane:
         """Look at the libraries first: the cheapest moment to find one gone or full."""
         shelves = self._stages.shelves
         for name in {task.library.name for job in group.jobs for task in job.tasks}:
-            need = sum(task.source.stat.size for job in group.jobs for task in job.tasks if task.name)
+            need = sum(
+                task.copy_size for job in group.jobs for task in job.tasks if task.library.name == name
+            )
             await shelves.look(shelves[name], need)
             if not shelves[name].online:
                 for job in group.jobs:
@@ -296,5 +304,6 @@ class Lane:
         return [Unplanned(sighting, Result.FAILED, error.code, str(error)) for sighting in members]
 
     def _close(self, held: Held) -> None:
+        self._stages.open_files -= len(held.fds)
         for fd in held.fds.values():
             self._stages.files.close(fd)

@@ -132,12 +132,14 @@ class Pipeline:
                     for watcher in self.watchers.values():
                         tasks.start_soon(watcher.follow)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self.recorder.end_all()
-            self.shelves.close()
-            self._close()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self.recorder.end_all()
+            finally:
+                self._close()
 
     def _close(self) -> None:
+        self.shelves.close()
         for lane in (*self._small.values(), *self._large.values()):
             lane.close()
         self._to_settle.close()
@@ -196,8 +198,8 @@ class Pipeline:
             self._stages.nudge()
 
     def _wake_settle(self) -> None:
-        """A lane has room again, or a library is back: release what was parked."""
-        if self.tracker.held and not self._arriving:
+        """A lane has room again, or a library is back: release what had to wait."""
+        if not self._arriving and self.tracker.settling:
             self._arriving += 1
             self._to_settle.send_nowait([])
 
@@ -208,8 +210,7 @@ class Pipeline:
     def _patience(self) -> float:
         """Seconds until something is due though nothing is sighted."""
         now = self._clock.monotonic()
-        parked = now + 1.0 if self.tracker.held else None
-        times = (self.tracker.next_due(), self.recorder.next_rest(), parked)
+        times = (self.tracker.next_due(self._must_wait), self.recorder.next_rest())
         return max(0.0, min((time for time in times if time is not None), default=math.inf) - now)
 
     async def _unknown(self, chunk: Sequence[Sighting]) -> list[Sighting]:

@@ -56,6 +56,7 @@ class Placer:
         self._syncfs = syncfs
         self._stopping = stopping
         self._methods: dict[tuple[str, int, str], str] = {}
+        self._unmovable: set[tuple[int, int]] = set()
 
     def prepare(self, group: Group) -> None:
         """Check witnesses, make copies, and make all content durable and verified. Gives no names.
@@ -160,7 +161,9 @@ class Placer:
                 task.note = "it is the very same file as the library's (a hard link)"
 
     def _choose(self, group: Group, task: Task) -> str:
-        if task.action == "copy":
+        inode = (task.source.stat.dev, task.source.stat.ino)
+        if task.action == "copy" or inode in self._unmovable:
+            self._unmovable.discard(inode)
             return "copy"
         known = self._methods.get((task.watch, task.source.stat.dev, task.library.name))
         method = known or self._try_link(group, task)
@@ -308,6 +311,9 @@ class Placer:
                 raise SourceChanged(
                     "turned out to lie on another filesystem", path=task.source.path
                 ) from None
+            if error.errno in (errno.EACCES, errno.EPERM):  # in a folder of somebody else's, or immutable
+                self._unmovable.add((task.source.stat.dev, task.source.stat.ino))
+                raise SourceChanged("may not be renamed; it is copied", path=task.source.path) from None
             raise source_error(error, task.source.path) from error
         try:
             self._files.rename(moves.take_name(task.id), dirs.fd(TMP), name, directory)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mediad.clock import Clock
 from mediad.config import Config, Watch
@@ -18,7 +16,7 @@ from mediad.exclude import Excluder
 from mediad.files import Files, Tree
 from mediad.ingest.identify import Place
 from mediad.ingest.scan import Folder
-from mediad.media.dates import DateSettings
+from mediad.media.dates import DateRules
 from mediad.roots import filesystem
 
 SETTLE_LOCAL = 2.0  # seconds
@@ -86,7 +84,7 @@ class Roster(Mapping[str, Entry]):
         return Entry(
             settings=watch,
             tree=tree,
-            place=Place(tree, settle, system.leases, local, date_settings(self._config, watch.timezone)),
+            place=Place(tree, settle, system.leases, local, date_rules(self._config, watch.timezone)),
             folder=Folder(
                 watch.name, tree, Excluder(watch.include, watch.exclude), local, self._clock.wall_ns
             ),
@@ -101,31 +99,7 @@ def library_folder(tree: Tree, clock: Clock) -> Folder:
     return Folder("", tree, Excluder(["*"], []), clocks_agree=False, wall_ns=clock.wall_ns)
 
 
-def date_settings(config: Config, timezone: str = "") -> DateSettings:
+def date_rules(config: Config, timezone: str = "") -> DateRules:
     """The `[dates]` table, with a watch's own time zone where it has one."""
     dates = config.dates
-    name = timezone or dates.timezone
-    zone = system_zone() if name == "system" else ZoneInfo(name)
-    return DateSettings(zone, dates.sources, dates.mtime, dates.earliest)
-
-
-def system_zone() -> tzinfo:
-    """This machine's time zone with its history of offsets (tzset(3): $TZ, then /etc/localtime)."""
-    for name in _zone_names():
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    try:
-        with open("/etc/localtime", "rb") as file:
-            return ZoneInfo.from_file(file)
-    except (OSError, ValueError):
-        return ZoneInfo("UTC")
-
-
-def _zone_names() -> Iterator[str]:
-    if zone := os.environ.get("TZ", "").removeprefix(":"):
-        yield zone
-    real = os.path.realpath("/etc/localtime")
-    if "/zoneinfo/" in real:
-        yield real.partition("/zoneinfo/")[2]
+    return DateRules(timezone or dates.timezone, dates.sources, dates.mtime, dates.earliest)

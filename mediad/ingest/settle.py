@@ -44,22 +44,17 @@ class Tracker:
         self._key = key
         self._settle = settle
         self._groups: dict[_Name, _Group] = {}
-        self._queue: list[tuple[float, int, _Name]] = []
+        self._queues: dict[str, list[tuple[float, int, bytes]]] = {}
         self._serial = itertools.count()
-        self._held: dict[str, list[_Name]] = {}
-        self._members: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
         self._flying: dict[_Name, Sighting] = {}
+        self._aloft: dict[str, int] = {}
         self._newer: dict[_Name, tuple[Sighting, float]] = {}
 
     @property
     def settling(self) -> int:
-        """Files that wait for quiet, held ones left out."""
-        return sum(self._members.values()) - self.held
-
-    @property
-    def held(self) -> int:
-        """Files that are quiet and wait for their library or the end of a pause."""
-        return sum(len(self._groups[name].members) for names in self._held.values() for name in names)
+        """Files that wait for quiet or to be released."""
+        return sum(self._waiting.values())
 
     @property
     def flying(self) -> int:
@@ -67,13 +62,17 @@ class Tracker:
         return len(self._flying)
 
     def waiting(self, watch: str) -> int:
-        """Files of a watch that wait for quiet or are held."""
-        return self._members.get(watch, 0)
+        """Files of a watch that wait for quiet or to be released."""
+        return self._waiting.get(watch, 0)
+
+    def quiet(self, watch: str, now: float) -> int:
+        """Files of a watch that have come to rest and wait to be released; looks at all that wait."""
+        groups = (group for name, group in self._groups.items() if name[0] == watch and group.due <= now)
+        return sum(len(group.members) for group in groups)
 
     def busy(self) -> frozenset[str]:
-        """The watches with files that are settling, held or in flight."""
-        settling = (watch for watch, count in self._members.items() if count)
-        return frozenset((*settling, *(watch for watch, _ in self._flying)))
+        """The watches with files that are settling or in flight."""
+        return frozenset(name for counts in (self._waiting, self._aloft) for name, n in counts.items() if n)
 
     def knows(self, sighting: Sighting) -> bool:
         """Is this path settling, held or in flight?"""
@@ -105,7 +104,7 @@ class Tracker:
         if member is not None and member.sighting.stat == sighting.stat:
             return
         if member is None:
-            self._members[sighting.watch] = self.waiting(sighting.watch) + 1
+            self._waiting[sighting.watch] = self.waiting(sighting.watch) + 1
         group.members[sighting.path] = _Member(sighting, now - sighting.rest, now)
         self._schedule(group_name, group)
 
@@ -116,39 +115,41 @@ class Tracker:
     def _schedule(self, name: _Name, group: _Group) -> None:
         quiet = max(member.quiet_since for member in group.members.values())
         group.due = max(quiet + self._settle(name[0]), group.not_before)
-        heapq.heappush(self._queue, (group.due, next(self._serial), name))
+        queue = self._queues.setdefault(name[0], [])
+        heapq.heappush(queue, (group.due, next(self._serial), name[1]))
 
     def release(self, now: float, closed: Callable[[str], bool], limit: int) -> list[Settled]:
-        """The groups that have come to rest, oldest first, at most `limit`; they are in flight from now on.
+        """Groups that have come to rest, oldest first; they are in flight from now on.
 
         Args:
-            closed: says of a watch that it must hold what has settled (paused, library offline or full).
+            closed: says of a watch that what has settled there must wait (paused, library offline or full).
+            limit: the most groups of each watch.
         """
-        self._reopen(closed)
         released: list[Settled] = []
-        while self._queue and self._queue[0][0] <= now and len(released) < limit:
-            due, _, name = heapq.heappop(self._queue)
-            group = self._groups.get(name)
-            if group is None or group.due != due:
-                continue  # rescheduled since
-            if closed(name[0]):
-                self._held.setdefault(name[0], []).append(name)
-                group.due = -1.0  # held
+        for watch, queue in self._queues.items():
+            if not queue or queue[0][0] > now or closed(watch):
                 continue
-            del self._groups[name]
-            self._members[name[0]] -= len(group.members)
-            released.append(self._launch(name, group, now))
+            room = limit
+            while room and (name := self._pop_due(watch, queue, now)) is not None:
+                room -= 1
+                group = self._groups.pop(name)
+                self._waiting[watch] -= len(group.members)
+                released.append(self._launch(name, group, now))
         return released
 
-    def _reopen(self, closed: Callable[[str], bool]) -> None:
-        for watch in [watch for watch in self._held if not closed(watch)]:
-            for name in self._held.pop(watch):
-                self._schedule(name, self._groups[name])
+    def _pop_due(self, watch: str, queue: list[tuple[float, int, bytes]], now: float) -> _Name | None:
+        while queue and queue[0][0] <= now:
+            due, _, key = heapq.heappop(queue)
+            group = self._groups.get((watch, key))
+            if group is not None and group.due == due:  # else it was rescheduled
+                return watch, key
+        return None
 
     def _launch(self, name: _Name, group: _Group, now: float) -> Settled:
         members = tuple(member.sighting for member in group.members.values())
         for sighting in members:
             self._flying[sighting.watch, sighting.path] = sighting
+        self._aloft[name[0]] = self._aloft.get(name[0], 0) + len(members)
         last = max(group.members.values(), key=lambda member: member.quiet_since)
         rest = last.seen - last.quiet_since
         settle = self._settle(name[0])
@@ -167,7 +168,7 @@ class Tracker:
                 the same inode with the same content was made on the way and is forgotten.
         """
         name = (sighting.watch, sighting.path)
-        self._flying.pop(name, None)
+        self._alight(name)
         newer = self._newer.pop(name, None)
         if newer is not None and not (left and newer[0].stat.same_content(sighting.stat)):
             self._settle_down(newer[0], now)
@@ -180,7 +181,7 @@ class Tracker:
             note: why, for the record of what decided.
         """
         for sighting in members:
-            self._flying.pop((sighting.watch, sighting.path), None)
+            self._alight((sighting.watch, sighting.path))
             newer = self._newer.pop((sighting.watch, sighting.path), None)
             self._settle_down(newer[0] if newer else sighting, now)
             group_name = (sighting.watch, self._group_key(sighting))
@@ -189,22 +190,21 @@ class Tracker:
             group.note = note
             self._schedule(group_name, group)
 
+    def _alight(self, name: _Name) -> None:
+        if self._flying.pop(name, None) is not None:
+            self._aloft[name[0]] -= 1
+
     def forget(self, watch: str) -> None:
-        """A watch is gone: what was settling or held there is no longer awaited."""
-        self._held.pop(watch, None)
+        """A watch is gone: what was settling there is no longer awaited."""
+        self._queues.pop(watch, None)
+        self._waiting.pop(watch, None)
         for name in [name for name in self._groups if name[0] == watch]:
             del self._groups[name]
-        self._members.pop(watch, None)
 
-    def next_due(self) -> float | None:
-        """When `release` may have something next; None while nothing is settling."""
-        while self._queue:
-            due, _, name = self._queue[0]
-            group = self._groups.get(name)
-            if group is not None and group.due == due:
-                return due
-            heapq.heappop(self._queue)
-        return None
+    def next_due(self, closed: Callable[[str], bool]) -> float | None:
+        """When `release` may have something next; None while nothing is settling in an open watch."""
+        times = (queue[0][0] for watch, queue in self._queues.items() if queue and not closed(watch))
+        return min(times, default=None)
 
 
 def _span(seconds: float) -> str:

@@ -34,8 +34,11 @@ BURST = 1000  # changes in one batch that make a scan cheaper and safer than sin
 _STEP_MS = 50  # well inside any settle time; a smaller step wakes the processor more often
 _GROUP_MS = 200
 _ROOT_LOOK = 2.0  # seconds between looks at the root itself, which inotify loses silently
-_POLL = 30.0  # seconds between scans of what events do not cover, or 20 times a scan's duration
+_POLL = 30.0  # seconds between scans of what events do not cover, or `_SPARING` times a scan's duration
+_SPARING = 20
 _RESTART = 0.5  # seconds before a broken watcher is replaced
+_DEAF_RESTART = 5.0  # the same, at most, while our own scans break it, or `_SPARING` times a scan's
+_OWN_DOING = 1.0  # seconds after a scan within which a watcher breaks because of it; thin air
 _DELETED = 3
 
 
@@ -96,13 +99,17 @@ class Watcher:
         self._arrived = arrived
         self._marks = _Marks()
         self._wake = anyio.Event()
-        self._root_id: tuple[int, int] | None = None
+        self._root: os.stat_result | None = None
         self._uncovered: set[bytes] = set()
         self._report: Report | None = None
         self._last_full = -math.inf
         self._last_poll = -math.inf
+        self._took = 0.0
         self._poll_every = _POLL
         self._tried: set[bytes] = set()
+        self._heard_since = math.inf
+        self._restart = _RESTART
+        self._deaf = ""
         self._stop = threading.Event()
         self._threads = anyio.CapacityLimiter(math.inf)  # a hung mount must not starve the others
 
@@ -121,6 +128,7 @@ class Watcher:
 
     async def follow(self) -> None:
         """Watch until cancelled."""
+        mounts = coverage.MountTable()
         try:
             while True:
                 await self._until_root_is_there()
@@ -131,31 +139,47 @@ class Watcher:
                     else:
                         tasks.start_soon(self._listen, ready)
                     await ready.wait()
-                    await self._look_while_root_stays()
+                    await self._look_while_root_stays(mounts)
                     self._stop.set()
                     tasks.cancel_scope.cancel()
         finally:
             self._stop.set()
+            mounts.close()
 
     async def _until_root_is_there(self) -> None:
-        while (found := await self._identify_root()) is None:
+        while (found := await self._look_at_root()) is None:
             self._become(State.OFFLINE, "the folder is missing")
             await anyio.sleep(_ROOT_LOOK)
         if self._arrived is not None:
             self.folder, self._poll = await self._in_thread(self._arrived)
-        self._root_id = found
+        self._root = found
         self._marks.everything = True
+        self._become(State.SCANNING, "")
 
-    async def _identify_root(self) -> tuple[int, int] | None:
+    async def _look_at_root(self) -> os.stat_result | None:
         try:
-            result = await self._in_thread(functools.partial(os.stat, self.folder.tree.root))
+            return await self._in_thread(functools.partial(os.stat, self.folder.tree.root))
         except OSError:
             return None
-        return result.st_dev, result.st_ino
 
-    async def _look_while_root_stays(self) -> None:
+    async def _root_stays(self, mounts: coverage.MountTable) -> bool:
+        """Is the root still the one that is watched?
+
+        A new folder, or a filesystem that was mounted again, may have the numbers of the old one: where
+        that is possible, the kernel is asked whether inotify covers it.
+        """
+        before, self._root = self._root, await self._look_at_root()
+        if before is None or self._root is None or _id(before) != _id(self._root):
+            return False
+        doubtful = mounts.changed() or before.st_ctime_ns != self._root.st_ctime_ns
+        if not (doubtful and self._listening()):
+            return True
+        missing = await self._in_thread(functools.partial(coverage.missing, {_id(self._root): b""}))
+        return not (missing and self._listening())
+
+    async def _look_while_root_stays(self, mounts: coverage.MountTable) -> None:
         """Do what is marked and due, until the root is gone or another."""
-        while await self._identify_root() == self._root_id:
+        while await self._root_stays(mounts):
             try:
                 await self._do_what_is_due()
             except FileNotFoundError:
@@ -165,6 +189,9 @@ class Watcher:
                 self._marks.everything = True
                 await anyio.sleep(_ROOT_LOOK)
                 continue
+            if self._restart > _RESTART and self._outlived_a_scan():
+                self._restart, self._deaf = _RESTART, ""
+                self._show_state()
             with anyio.move_on_after(self._patience()):
                 await self._wake.wait()
             self._wake = anyio.Event()
@@ -205,15 +232,18 @@ class Watcher:
             except OSError:  # gone meanwhile; its parent's events or the next scan tell
                 continue
         if not self._poll and found:
-            self._uncovered |= await self._in_thread(functools.partial(coverage.missing, found))
+            missing = await self._in_thread(functools.partial(coverage.missing, found))
+            self._uncovered = (self._uncovered - set(found.values())) | missing
             self._show_state()
 
     async def _scan_everything(self) -> None:
-        self._become(State.SCANNING, "")
+        if not self.error:
+            self._become(State.SCANNING, "")
         started = self._clock.monotonic()
         self._report = await self._scan(b"")
         now = self._clock.monotonic()
-        self._poll_every = max(_POLL, 20 * (now - started))
+        self._took = now - started
+        self._poll_every = max(_POLL, _SPARING * self._took)
         self._last_full = self._last_poll = now
         self.scans += 1
 
@@ -230,6 +260,8 @@ class Watcher:
         if self._report and self._report.errors:
             path, why = self._report.errors[0]
             self._become(State.DEGRADED, f"cannot look into {os.fsdecode(path)!a}: {why}")
+        elif self._deaf:
+            self._become(State.DEGRADED, self._deaf)
         elif self._uncovered:
             self._become(
                 State.DEGRADED,
@@ -259,10 +291,12 @@ class Watcher:
         """Turn inotify events into marks; a watcher that ends is replaced, and everything marked then.
 
         One event on a name that is not UTF-8 breaks a watcher for good, and a limit may keep it from
-        starting: meanwhile the folder is polled.
+        starting: meanwhile the folder is polled. A folder of such a name breaks it whenever a scan opens
+        it, so that replacing it at once would mean to scan without end.
         """
 
         def started() -> None:
+            self._heard_since = self._clock.monotonic()
             ready.set()
             self.mark_everything()
 
@@ -270,12 +304,29 @@ class Watcher:
             self._stop = threading.Event()
             try:
                 await self._in_thread(functools.partial(self._notify, self._stop, started))
-            except (OSError, WatchfilesRustInternalError):
-                self._uncovered.add(b"")
-                self._tried = set()
-                self._wake.set()
+            except (OSError, WatchfilesRustInternalError) as error:
+                self._broken(error)
+            finally:
+                self._heard_since = math.inf
             ready.set()
-            await anyio.sleep(_RESTART)
+            await anyio.sleep(self._restart)
+
+    def _listening(self) -> bool:
+        return self._heard_since < math.inf
+
+    def _outlived_a_scan(self) -> bool:
+        """Has the watcher that listens now seen a whole scan of ours, and survived it?"""
+        return self._heard_since < self._last_full < self._clock.monotonic() - _OWN_DOING
+
+    def _broken(self, error: Exception) -> None:
+        """A watcher broke, or could not start."""
+        longest = max(_DEAF_RESTART, _SPARING * self._took)
+        self._restart = _RESTART if self._outlived_a_scan() else min(2 * self._restart, longest)
+        if self._restart >= _DEAF_RESTART:
+            self._deaf = f"inotify fails here, so it is looked at every {self._restart:.0f} s: {error}"
+        self._uncovered.add(b"")
+        self._tried = set()
+        self._wake.set()
 
     def _notify(self, stop: threading.Event, started: Callable[[], None]) -> None:
         """Runs in a thread: RustNotify walks the tree when made, which would block the event loop."""
@@ -304,6 +355,10 @@ class Watcher:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
+
+
+def _id(result: os.stat_result) -> tuple[int, int]:
+    return result.st_dev, result.st_ino
 
 
 def _topmost(paths: set[bytes]) -> list[bytes]:

@@ -1,16 +1,17 @@
 """The worker process: parses untrusted files for the daemon, which passes them in as open descriptors.
 
 Standard input is one end of a UNIX stream socket. A request is a frame (see `mediad.media.wire`) whose
-first bytes carry as many descriptors as it names files; the reply is one frame with a list of Facts in the
+first bytes carry as many descriptors as it names files; the reply is one frame with the Facts of each in the
 same order. The first frame, an empty list, says that the worker is up. It ends when the socket closes.
 
-It opens no file by name but its own libraries, and reads the descriptors with pread alone: they share
-their file offset with the daemon, which may be hashing the same file at that moment.
+It opens no file by name but its own libraries and time zones, and reads the descriptors with pread alone:
+they share their file offset with the daemon, which may be hashing the same file at that moment.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import io
 import os
@@ -18,10 +19,15 @@ import resource
 import signal
 import socket
 import sys
-from typing import Any, BinaryIO, cast
+from collections.abc import Sequence
+from datetime import UTC
+from typing import BinaryIO, cast
 
-from mediad.media import wire
+from mediad.media import wire, zone
+from mediad.media.conclude import conclude
+from mediad.media.dates import DateRules, DateSettings
 from mediad.media.read import ReadError, read
+from mediad.media.reading import File, Reading, not_read
 from mediad.model import Facts
 
 _PR_SET_PDEATHSIG = 1
@@ -87,17 +93,17 @@ def confine(nice: int) -> None:
 
 def serve(connection: socket.socket) -> None:
     """Answers requests until the connection closes."""
-    connection.sendall(wire.frame([]))
+    connection.sendall(wire.reply([]))
     while True:
         body, descriptors = _receive(connection)
         try:
             if body is None:
                 return
-            replies = _answers(wire.request_from_json(body), descriptors)
+            found = _answers(body, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        connection.sendall(wire.frame(replies))
+        connection.sendall(wire.reply(found))
 
 
 def _receive(connection: socket.socket) -> tuple[bytes | None, list[int]]:
@@ -122,18 +128,30 @@ def _receive(connection: socket.socket) -> tuple[bytes | None, list[int]]:
     return b"".join(parts), descriptors
 
 
-def _answers(files: list[tuple[bytes, int]], descriptors: list[int]) -> list[dict[str, Any]]:
-    return [
-        wire.to_json(_answer(descriptor, name, size))
-        for (name, size), descriptor in zip(files, descriptors, strict=True)
-    ]
+def _answers(body: bytes, descriptors: Sequence[int]) -> list[Facts]:
+    files, rules, now = wire.request_from_json(body, descriptors)
+    settings, missing = _settings(rules)
+    return [conclude(_read(file, missing), file, settings, now) for file in files]
 
 
-def _answer(descriptor: int, name: bytes, size: int) -> Facts:
+_looked_up = functools.cache(zone.date_settings)
+
+
+def _settings(rules: DateRules) -> tuple[DateSettings, str]:
+    """The rules with their time zone, and why no date can be told, else ""."""
     try:
-        return read(cast("BinaryIO", DescriptorFile(descriptor, size)), name, size)
+        return _looked_up(rules), ""
+    except (LookupError, ValueError, OSError):  # the daemon knows it: the system's time zones are changing
+        return DateSettings(UTC), f"there is no time zone {rules.zone}"
+
+
+def _read(file: File, missing: str) -> Reading:
+    try:
+        if missing:
+            raise ReadError(missing)
+        return read(cast("BinaryIO", DescriptorFile(file.fd, file.size)), file.name, file.size)
     except ReadError as error:
-        return wire.not_read(name, f"{wire.READING_FAILED}: {error}")
+        return not_read(file.name, f"{wire.READING_FAILED}: {error}")
 
 
 def main() -> None:

@@ -14,10 +14,13 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Literal
 
 from mediad.media.names import ONLY_DAY, from_filename
-from mediad.model import Candidate, Confidence, Taken
+from mediad.media.reading import Candidate
+from mediad.model import Confidence, Taken
 
 __all__ = [
     "ONLY_DAY",
+    "SOURCES",
+    "DateRules",
     "DateSettings",
     "choose",
     "exif_candidate",
@@ -31,6 +34,9 @@ __all__ = [
     "parse_subsec",
     "utc_candidate",
 ]
+
+SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename", "mtime")
+"""Where dates come from."""
 
 RAW_LENGTH = 64
 """How much of a field's text a candidate keeps, in characters."""
@@ -170,19 +176,32 @@ def mtime_candidate(mtime_ns: int, *, on_card: bool) -> Candidate:
 # --- Choosing ------------------------------------------------------------------------------------
 
 
+_BELIEVED = SOURCES[:-1]  # file times have a rule of their own
+
+
 @dataclass(frozen=True, slots=True)
-class DateSettings:
-    """What the configuration says about dates.
+class DateRules:
+    """What the configuration says about dates; it can be sent to another process.
 
     Attributes:
-        timezone: where things without a zone of their own were taken.
+        zone: where things without a zone of their own were taken: an IANA name or "system".
         sources: those that are believed, the most trusted first.
         mtime: whether file times are believed: never, on camera cards, always.
         earliest: the first day that is believed.
     """
 
+    zone: str = "system"
+    sources: tuple[str, ...] = _BELIEVED
+    mtime: Literal["never", "card", "always"] = "card"
+    earliest: date = date(1990, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DateSettings:
+    """`DateRules` with the time zone itself."""
+
     timezone: tzinfo
-    sources: tuple[str, ...] = ("exif", "quicktime", "xmp", "takeout", "filename")
+    sources: tuple[str, ...] = _BELIEVED
     mtime: Literal["never", "card", "always"] = "card"
     earliest: date = date(1990, 1, 1)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mediad.media.dates import exif_candidate, gps_candidate
-from mediad.model import Candidate
+from mediad.media.reading import Candidate
 
 Fetch = Callable[[int, int], bytes]
 """`fetch(offset, length)`: those bytes, fewer at the end."""

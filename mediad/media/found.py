@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mediad.media.exif import Fetch, Tags
-from mediad.model import Candidate
+from mediad.media.reading import Candidate
 
 _CHUNK = 65536
 

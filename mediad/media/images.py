@@ -14,7 +14,7 @@ from mediad.media import exif
 from mediad.media.dates import exif_candidate, iso_candidate, utc_candidate
 from mediad.media.exif import clean
 from mediad.media.found import Found, Window
-from mediad.model import Candidate
+from mediad.media.reading import Candidate
 
 _MOST_SEGMENTS = 2000
 _MOST_CHUNKS = 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from mediad.model import Candidate
+from mediad.media.reading import Candidate
 
 ONLY_DAY = "only the day is known"
 _UNSURE = "a number that may be a time"

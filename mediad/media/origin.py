@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mediad.model import Facts
+from mediad.media.reading import Reading
 
 # By name, in this order. German, French, Spanish, Italian, Dutch, Portuguese, the Nordic languages, Polish,
 # Russian, Japanese, Chinese and Korean for what operating systems name in the user's language.
@@ -40,6 +40,9 @@ _SCAN_SOFTWARE = re.compile(
 )
 _SCANNER = re.compile(r"canoscan|perfection|scanjet|scansnap|coolscan|opticfilm|\bscan", re.IGNORECASE)
 
+ORIGINS = frozenset(("", "camera", *(origin for origin, _ in _NAMES)))
+"""All that `origin` may say."""
+
 # Names that cameras and phones give, for films that do not name their maker.
 _CAMERA_NAME = re.compile(
     r"^(?:pxl_\d{8}_|mvimg_\d{8}_|(?:img|vid)_?\d{8}_?\d{6}|\d{8}_\d{6}|(?:img|mvi|dsc|mov|vid)_\d{4}"
@@ -49,37 +52,37 @@ _CAMERA_NAME = re.compile(
 _NOT_BY_CAMERAS = {"png", "gif", "bmp", "webp", "psd"}
 
 
-def origin(name: bytes, facts: Facts) -> str:
+def origin(name: bytes, reading: Reading) -> str:
     """Where a file came from.
 
     Args:
         name: its name without its folder; any bytes.
-        facts: what its content told.
+        reading: what its content told.
 
     Returns:
         "camera", "screenshot", "whatsapp", "telegram", "signal", "instagram", "scan" or "screenrecording",
         else "".
     """
-    if facts.kind not in ("photo", "raw", "video"):
+    if reading.kind not in ("photo", "raw", "video"):
         return ""
     text = name.decode("utf-8", "replace")
     for found, pattern in _BY_NAME:
         if pattern.search(text):
-            return "screenrecording" if found == "screenshot" and facts.kind == "video" else found
-    return _by_metadata(facts) or _by_camera(text, facts)
+            return "screenrecording" if found == "screenshot" and reading.kind == "video" else found
+    return _by_metadata(reading) or _by_camera(text, reading)
 
 
-def _by_metadata(facts: Facts) -> str:
-    if facts.comment.strip().casefold() == "screenshot" or _SCREENSHOT_SOFTWARE.search(facts.software):
+def _by_metadata(reading: Reading) -> str:
+    if reading.comment.strip().casefold() == "screenshot" or _SCREENSHOT_SOFTWARE.search(reading.software):
         return "screenshot"
-    if "instagram" in facts.software.casefold():
+    if "instagram" in reading.software.casefold():
         return "instagram"
-    if _SCAN_SOFTWARE.search(facts.software) or _SCANNER.search(facts.model):
+    if _SCAN_SOFTWARE.search(reading.software) or _SCANNER.search(reading.model):
         return "scan"
     return ""
 
 
-def _by_camera(name: str, facts: Facts) -> str:
-    if facts.make or facts.model or facts.kind == "raw":
+def _by_camera(name: str, reading: Reading) -> str:
+    if reading.make or reading.model or reading.kind == "raw":
         return "camera"
-    return "camera" if facts.format not in _NOT_BY_CAMERAS and _CAMERA_NAME.match(name) else ""
+    return "camera" if reading.format not in _NOT_BY_CAMERAS and _CAMERA_NAME.match(name) else ""

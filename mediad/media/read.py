@@ -16,9 +16,8 @@ from mediad.media.exif import Fetch, Tags
 from mediad.media.found import Found, Window
 from mediad.media.heif import read_heif
 from mediad.media.kind import HEAD_BYTES, Format, claimed, ends_whole, sniff
+from mediad.media.reading import Candidate, Reading, not_read
 from mediad.media.video import read_video
-from mediad.media.wire import not_read
-from mediad.model import Candidate, Facts
 
 _IMAGES: dict[str, Callable[[Window], Found]] = {
     "jpeg": images.read_jpeg,
@@ -43,7 +42,7 @@ class ReadError(Exception):
     """The system could not read the file; that says nothing about its content."""
 
 
-def read(file: BinaryIO, name: bytes, size: int) -> Facts:
+def read(file: BinaryIO, name: bytes, size: int) -> Reading:
     """What a file's content tells.
 
     Args:
@@ -57,7 +56,7 @@ def read(file: BinaryIO, name: bytes, size: int) -> Facts:
     fetch = _fetcher(file)
     claim = claimed(name)
     if claim is not None and claim.kind == "sidecar":
-        return Facts(claim.name, claim.kind)
+        return Reading(claim.name, claim.kind)
     if size <= 0:
         return not_read(name, "it is empty")
     window = Window(fetch)
@@ -68,10 +67,10 @@ def read(file: BinaryIO, name: bytes, size: int) -> Facts:
     found = _found(form, file, window, size)
     whole = ends_whole(form, window, size)
     if found is None:
-        return Facts(form.name, form.kind, damaged=CUT_OFF if whole is False else "")
+        return Reading(form.name, form.kind, damaged=CUT_OFF if whole is False else "")
     if found.tags is None and (not found.sound or found.problem):
         found.tags = _searched(fetch)
-    return _facts(form, found, whole)
+    return _reading(form, found, whole)
 
 
 def _fetcher(file: BinaryIO) -> Fetch:
@@ -116,7 +115,7 @@ def _searched(fetch: Fetch) -> Tags | None:
     return best
 
 
-def _facts(form: Format, found: Found, whole: bool | None) -> Facts:
+def _reading(form: Format, found: Found, whole: bool | None) -> Reading:
     tags = found.tags or Tags()
     dates = _dates(found, tags)
     problem = found.problem or (CUT_OFF if whole is False else "")
@@ -124,7 +123,7 @@ def _facts(form: Format, found: Found, whole: bool | None) -> Facts:
     # libheif gives the size as shown, turned already, and the Exif orientation of such a file is void.
     orientation = 1 if form.name in _HEIF else _bounded(tags.number(exif.ORIENTATION), 8)
     comment = exif.user_comment(tags) or (xmp.user_comment(found.xmp) if found.xmp else "") or found.comment
-    return Facts(
+    return Reading(
         format=form.name,
         kind=form.kind,
         unreadable=(problem or "nothing in it makes sense") if nothing else "",

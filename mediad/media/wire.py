@@ -1,18 +1,23 @@
-"""Facts as JSON, and the frames they travel in between the daemon and its workers. PURE.
+"""What the daemon asks its workers, what they answer, and the frames that carry it. PURE.
 
-The daemon trusts nothing that a worker says: every type, length and name is checked.
+A frame is a length and a body of ASCII. A request is one JSON object. A reply is a JSON list of what each
+file told, and then, each on a line of its own, what `why` will tell of each, which is JSON too but only
+handed on. The daemon trusts nothing that a worker says: every type, length and name is checked.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
+from collections.abc import Container, Sequence
+from datetime import date, datetime
 from typing import Any, cast, get_args
 
-from mediad.media.formats import FORMATS, claimed
-from mediad.model import Candidate, Facts, Kind
+from mediad.media.conclude import LONGEST_EVIDENCE
+from mediad.media.dates import SOURCES, DateRules
+from mediad.media.formats import FORMATS
+from mediad.media.origin import ORIGINS
+from mediad.media.reading import File
+from mediad.model import Confidence, Facts, Kind, Taken
 
 MOST_FILES = 32
 """Files in one request."""
@@ -20,178 +25,153 @@ MOST_FILES = 32
 LONGEST_REQUEST = 1 << 20
 LONGEST_REPLY = 2 << 20
 HEADER = 4
-"""A frame is its length, big-endian in this many bytes, and that much JSON in UTF-8."""
+"""How many bytes, big-endian, give the length of a frame's body."""
 
 READING_FAILED = "reading failed"
 """Begins `Facts.unreadable` where the system, not the content, was at fault."""
 
-_MOST_CANDIDATES = 64
 _LONGEST_TEXT = 256
-_SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename", "mtime")
-_KINDS = get_args(Kind)
-_WIDEST = 1 << 31
-_FIELDS = tuple(field.name for field in fields(Facts))
-_DEFAULTS = {field.name: field.default for field in fields(Facts)}
+_LONGEST_TAG = 64
+_LONGEST_MOMENT = len("2021-07-10T20:39:25.123456")
+_WIDEST_OFFSET = 24 * 60
+_NAMES: dict[str, Container[str]] = {
+    "format": frozenset(("", *FORMATS)),
+    "kind": frozenset(get_args(Kind)),
+    "origin": ORIGINS,
+}
+_SOURCES = frozenset(SOURCES)
+_CONFIDENCES = frozenset(get_args(Confidence))
+_TEXTS = frozenset(("unreadable", "damaged", "make", "model", "content_id"))
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def frame(value: object) -> bytes:
-    """A frame that holds the value."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-    return len(body).to_bytes(HEADER, "big") + body
+def frame(body: str) -> bytes:
+    """A frame around a body."""
+    data = body.encode("ascii")
+    return len(data).to_bytes(HEADER, "big") + data
 
 
-def to_json(facts: Facts) -> dict[str, Any]:
-    """Facts as a JSON object; what has its default value is left out."""
-    found: dict[str, Any] = {}
-    for name in _FIELDS:
-        value = getattr(facts, name)
-        if name == "candidates":
-            found[name] = [_candidate_to_json(candidate) for candidate in value]
-        elif value != _DEFAULTS[name]:
-            found[name] = value
-    return found
+# --- Requests ------------------------------------------------------------------------------------
 
 
-def _candidate_to_json(candidate: Candidate) -> list[Any]:
-    moment = candidate.moment.isoformat() if candidate.moment is not None else None
-    return [
-        candidate.source,
-        candidate.tag,
-        candidate.raw,
-        moment,
-        candidate.offset_minutes,
-        candidate.utc,
-        candidate.doubt,
-    ]
+def request(files: Sequence[File], rules: DateRules, now_utc: datetime) -> bytes:
+    """The frame that asks about files; their descriptors travel with its first bytes."""
+    dates = {
+        "zone": rules.zone,
+        "sources": rules.sources,
+        "mtime": rules.mtime,
+        "earliest": rules.earliest.isoformat(),
+        "now": now_utc.isoformat(),
+    }
+    told = [(name.decode("latin-1"), size, mtime_ns, on_card) for _, name, size, mtime_ns, on_card in files]
+    return frame(_encode({"dates": dates, "files": told}))
 
 
-def from_json(value: object) -> Facts:
-    """Facts from what `to_json` made.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    if not isinstance(value, dict) or not value.keys() <= set(_FIELDS):
-        raise ValueError("not an object of known keys")
-    found = cast("dict[str, object]", value)
-    kind = found.get("kind")
-    if kind not in _KINDS:
-        raise ValueError("unknown kind")
-    form = _text(found, "format", 16)
-    if form and form not in FORMATS:
-        raise ValueError("unknown format")
-    return Facts(
-        format=form,
-        kind=cast("Kind", kind),
-        unreadable=_text(found, "unreadable"),
-        damaged=_text(found, "damaged"),
-        candidates=_candidates(found.get("candidates", [])),
-        make=_text(found, "make"),
-        model=_text(found, "model"),
-        software=_text(found, "software"),
-        width=_number(found.get("width")),
-        height=_number(found.get("height")),
-        orientation=_number(found.get("orientation"), 8),
-        duration=_seconds(found.get("duration")),
-        content_id=_text(found, "content_id"),
-        comment=_text(found, "comment"),
+def request_from_json(body: bytes, descriptors: Sequence[int]) -> tuple[list[File], DateRules, datetime]:
+    """What `request` was given, with descriptors of the process that reads it."""
+    asked = json.loads(body)
+    dates = asked["dates"]
+    rules = DateRules(
+        dates["zone"], tuple(dates["sources"]), dates["mtime"], date.fromisoformat(dates["earliest"])
     )
+    files = [
+        File(fd, name.encode("latin-1"), size, mtime_ns, on_card)
+        for fd, (name, size, mtime_ns, on_card) in zip(descriptors, asked["files"], strict=True)
+    ]
+    return files, rules, datetime.fromisoformat(dates["now"])
 
 
-def replies_from_json(body: bytes, count: int) -> list[Facts]:
-    """The Facts of a whole reply.
+# --- Replies -------------------------------------------------------------------------------------
+
+
+def reply(found: Sequence[Facts]) -> bytes:
+    """The frame that answers a request; what is empty is left out."""
+    lines = [_encode([_to_json(facts) for facts in found]), *(facts.evidence for facts in found)]
+    return frame("\n".join(lines))
+
+
+def _to_json(facts: Facts) -> dict[str, Any]:
+    taken = facts.taken
+    found = {
+        "format": facts.format,
+        "kind": facts.kind,
+        "unreadable": facts.unreadable,
+        "damaged": facts.damaged,
+        "make": facts.make,
+        "model": facts.model,
+        "content_id": facts.content_id,
+        "origin": facts.origin,
+        "taken": taken
+        and (taken.local.isoformat(), taken.offset_minutes, taken.source, taken.tag, taken.confidence),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def reply_from_json(body: bytes, count: int) -> list[Facts]:
+    """What a reply's body says.
 
     Args:
-        body: the frame's body.
         count: how many files were asked about.
 
     Raises:
-        ValueError: it is not a list of so many Facts.
+        ValueError: it is not a reply about so many files.
     """
-    value = _load(body)
-    if not isinstance(value, list) or len(value) != count:
-        raise ValueError("not as many replies as files")
-    return [from_json(item) for item in value]
-
-
-def request(names: Sequence[bytes], sizes: Sequence[int]) -> bytes:
-    """The frame that asks about files; their descriptors travel with its first bytes."""
-    return frame(
-        [{"name": name.decode("latin-1"), "size": size} for name, size in zip(names, sizes, strict=True)]
-    )
-
-
-def request_from_json(body: bytes) -> list[tuple[bytes, int]]:
-    """Names and sizes from a request's body, as `request` made it."""
-    return [(item["name"].encode("latin-1"), item["size"]) for item in json.loads(body)]
-
-
-def not_read(name: bytes, why: str) -> Facts:
-    """Facts about a file of which nothing was read, by what its name claims."""
-    claim = claimed(name)
-    if claim is None:
-        return Facts("", "photo", unreadable=why)
-    return Facts(claim.name, claim.kind, unreadable="" if claim.kind == "sidecar" else why)
-
-
-def _load(body: bytes) -> object:
+    head, *evidence = body.decode("ascii").split("\n")
     try:
-        return json.loads(body)
+        found = json.loads(head)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+    if type(found) is not list or not len(found) == len(evidence) == count:
+        raise ValueError("not as many replies as files")
+    return [_from_json(value, text) for value, text in zip(found, evidence, strict=True)]
 
 
-def _text(found: dict[str, object], key: str, limit: int = _LONGEST_TEXT) -> str:
-    value = found.get(key, "")
-    if not isinstance(value, str) or len(value) > limit:
-        raise ValueError(f"{key} is no text, or too long")
-    value.encode()  # a lone surrogate is a UnicodeEncodeError, which is a ValueError
-    return value
+def _from_json(value: object, evidence: str) -> Facts:
+    if type(value) is not dict:
+        raise ValueError("not an object")
+    found = cast("dict[str, Any]", value)
+    found.setdefault("format", "")
+    for key, item in found.items():
+        if key in _TEXTS:
+            _check_text(item, _LONGEST_TEXT)
+        elif key in _NAMES:
+            _check_name(item, _NAMES[key])
+        elif key == "taken":
+            found[key] = _taken(item)
+        else:
+            raise ValueError("unknown key")
+    if "kind" not in found:
+        raise ValueError("no kind")
+    if len(evidence) > LONGEST_EVIDENCE or evidence[:1] != "{" or evidence[-1:] != "}":
+        raise ValueError("the evidence is no object, or too long")
+    return Facts(evidence=evidence, **found)
 
 
-def _number(value: object, limit: int = _WIDEST) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value <= limit:
-        raise ValueError("not a number in its range")
-    return value
+def _check_text(value: object, limit: int) -> None:
+    if type(value) is not str or len(value) > limit:
+        raise ValueError("no text, or too long")
+    if not value.isascii():
+        value.encode()  # a lone surrogate is a UnicodeEncodeError, which is a ValueError
 
 
-def _seconds(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _WIDEST:
-        raise ValueError("not a duration")
-    return float(value)
+def _check_name(value: object, known: Container[str]) -> None:
+    if type(value) is not str or value not in known:
+        raise ValueError("unknown name")
 
 
-def _candidates(value: object) -> tuple[Candidate, ...]:
-    if not isinstance(value, list) or len(value) > _MOST_CANDIDATES:
-        raise ValueError("not a list of candidates, or too many")
-    return tuple(_candidate(item) for item in value)
-
-
-def _candidate(value: object) -> Candidate:
-    if not isinstance(value, list) or len(value) != 7:
-        raise ValueError("not a candidate")
-    source, tag, raw, moment, offset, utc, doubt = value
-    if source not in _SOURCES or not isinstance(utc, bool):
-        raise ValueError("not a candidate")
-    for text, limit in ((tag, 64), (raw, 64), (doubt, _LONGEST_TEXT)):
-        if not isinstance(text, str) or len(text) > limit:
-            raise ValueError("a candidate's text is no text, or too long")
-        text.encode()
-    if offset is not None and (type(offset) is not int or abs(offset) > 24 * 60):
-        raise ValueError("not an offset")
-    return Candidate(source, tag, raw, _moment(moment), offset, utc, doubt)
-
-
-def _moment(value: object) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > 26:
+def _taken(value: object) -> Taken:
+    if type(value) is not list or len(value) != 5:
+        raise ValueError("not a capture date")
+    local, offset, source, tag, confidence = value
+    if type(local) is not str or len(local) > _LONGEST_MOMENT:
         raise ValueError("not a moment")
-    moment = datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(local)
     if moment.tzinfo is not None:
         raise ValueError("a moment with a zone")
-    return moment
+    if offset is not None and (type(offset) is not int or not -_WIDEST_OFFSET <= offset <= _WIDEST_OFFSET):
+        raise ValueError("not an offset")
+    _check_name(source, _SOURCES)
+    _check_name(confidence, _CONFIDENCES)
+    _check_text(tag, _LONGEST_TAG)
+    return Taken(moment, offset, source, tag, confidence)

@@ -10,7 +10,7 @@ import re
 
 from mediad.media.dates import iso_candidate
 from mediad.media.exif import clean
-from mediad.model import Candidate
+from mediad.media.reading import Candidate
 
 LONGEST = 1 << 20
 """How much of a packet is searched, in bytes."""

@@ -15,14 +15,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mediad.media.companions import form_sets
-from mediad.media.dates import DateSettings, choose, from_filename, parse_offset
+from mediad.media.dates import DateRules, parse_offset
+from mediad.media.reading import File
 from mediad.model import Facts, Identity, Sighting, Stat, Taken
-from mediad.workers import File, WorkerPool
+from mediad.workers import WorkerPool
 
 pytestmark = pytest.mark.anyio
 
 MEDIA = Path(__file__).parents[2].parent / "shared" / "media"
-SETTINGS = DateSettings(ZoneInfo("Europe/Berlin"))
+BERLIN = ZoneInfo("Europe/Berlin")
+RULES = DateRules(BERLIN.key)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TYPES = {"JPEG", "PNG", "WEBP", "Extended WEBP", "AVIF", "HEIC", "HEIF", "TIFF", "MP4", "MOV"}
 Row = dict[str, str]
@@ -32,7 +34,10 @@ Row = dict[str, str]
 class Case:
     row: Row
     facts: Facts
-    taken: Taken | None
+
+    @property
+    def taken(self) -> Taken | None:
+        return self.facts.taken
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,9 @@ def opened(paths: list[Path]) -> Iterator[list[File]]:
         files = []
         for path in paths:
             stream = stack.enter_context(path.open("rb"))
-            files.append((stream.fileno(), os.fsencode(path.name), path.stat().st_size))
+            status = path.stat()
+            name = os.fsencode(path.name)
+            files.append(File(stream.fileno(), name, status.st_size, status.st_mtime_ns, on_card=False))
         yield files
 
 
@@ -59,18 +66,13 @@ async def cases(rows: list[Row], types: set[str]) -> list[Case]:
     wanted = [row for row in rows if row["true_type"] in types]
     with opened([MEDIA / row["file"] for row in wanted]) as files:
         async with WorkerPool(2) as pool:
-            found = await pool.parse(files)
-    chosen = []
-    for row, (_, name, _), facts in zip(wanted, files, found, strict=True):
-        candidates = [*facts.candidates, *from_filename(name)]
-        taken = choose(candidates, SETTINGS, NOW, make=facts.make, model=facts.model)
-        chosen.append(Case(row, facts, taken))
-    return chosen
+            found = await pool.parse(files, RULES, NOW)
+    return [Case(row, facts) for row, facts in zip(wanted, found, strict=True)]
 
 
 def is_firm(row: Row) -> bool:
     expected = row["expected_local"]
-    return bool(expected) and "weak" not in row["date_basis"] and expected >= str(SETTINGS.earliest)
+    return bool(expected) and "weak" not in row["date_basis"] and expected >= str(RULES.earliest)
 
 
 def verdict(case: Case) -> str:
@@ -118,12 +120,12 @@ async def test_what_states_utc_alone_is_brought_to_local_time(rows: list[Row]) -
         stated = case.row["expected_utc"]
         if not stated or case.row["expected_local"]:
             continue
-        expected = datetime.fromisoformat(stated).astimezone(SETTINGS.timezone).replace(tzinfo=None)
+        expected = datetime.fromisoformat(stated).astimezone(BERLIN).replace(tzinfo=None)
         assert case.taken is not None, case.row["file"]
         named = case.row["filename_date"]  # where the name tells the start, the header tells the end
         if named:
             start = datetime.fromisoformat(named).replace(tzinfo=UTC)
-            expected = start.astimezone(SETTINGS.timezone).replace(tzinfo=None)
+            expected = start.astimezone(BERLIN).replace(tzinfo=None)
         assert case.taken.local.replace(microsecond=0) == expected, case.row["file"]
 
 
@@ -147,7 +149,7 @@ async def test_real_pairs(rows: list[Row]) -> None:
         name = case.row["file"]
         sighting = Sighting("inbox", os.fsencode(name), Stat(0, 0, 0, 0, 0))
         members.setdefault(name.rpartition("/")[0], []).append(
-            Identity(sighting, b"", case.facts, taken=case.taken)
+            Identity(sighting, b"", case.facts)
         )
     sets, _ = form_sets(members["livephoto"])
     pair = next(one for one in sets if one.companions)
@@ -164,11 +166,10 @@ async def test_hostile_files_get_facts(rows: list[Row]) -> None:
     paths = sorted(path for path in (MEDIA / "hostile").iterdir() if path.is_file())
     with opened(paths) as files:
         async with WorkerPool(2, time_limit=20) as pool:
-            found = await pool.parse(files)
+            found = await pool.parse(files, RULES, NOW)
             counted = pool.statistics()
     assert len(found) == len(paths)
     assert (counted.crashed, counted.timed_out) == (0, 0)
-    assert not [one for one in found if one.candidates and one.unreadable]
-    assert date(2020, 2, 19) in {
-        candidate.moment.date() for one in found for candidate in one.candidates if candidate.moment
-    }
+    dated = [one for one in found if one.taken and one.taken.source != "filename"]
+    assert not [one for one in dated if one.unreadable]
+    assert date(2020, 2, 19) in {one.taken.local.date() for one in dated if one.taken}

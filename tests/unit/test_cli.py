@@ -172,3 +172,15 @@ def test_a_reader_that_goes_away(file: Path) -> None:
     finally:
         os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_plan_for_a_path_that_is_not_there(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "--config", str(file), str(tmp_path / "nope")]) == 66
+    assert capsys.readouterr().err == f"mediad: {tmp_path}/nope: is not there\n"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    shown = subprocess.run([sys.executable, "-m", "mediad", "--version"], capture_output=True, text=True)
+    assert (shown.returncode, shown.stdout) == (0, f"mediad {__version__}\n")

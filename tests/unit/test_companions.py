@@ -22,7 +22,7 @@ def file(name: str, when: Taken | None = None, content_id: str = "") -> Identity
     form = claimed(name.encode())
     assert form is not None
     sighting = Sighting("inbox", b"dir/" + name.encode(), STAT)
-    return Identity(sighting, b"", Facts(form.name, form.kind, content_id=content_id), taken=when)
+    return Identity(sighting, b"", Facts(form.name, form.kind, content_id=content_id, taken=when))
 
 
 def formed(*members: Identity) -> tuple[dict[str, list[str]], list[str]]:

@@ -9,7 +9,8 @@ import pytest
 
 from mediad.media import dates
 from mediad.media.dates import ONLY_DAY, DateSettings, choose, from_filename
-from mediad.model import Candidate, Taken
+from mediad.media.reading import Candidate
+from mediad.model import Taken
 
 BERLIN = DateSettings(ZoneInfo("Europe/Berlin"))
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)

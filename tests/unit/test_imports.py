@@ -17,8 +17,8 @@ from tests.conftest import PROJECT
 STAGES = {
     f"mediad.ingest.{name}" for name in ("watch", "scan", "settle", "identify", "plan", "place", "record")
 }
-# What joins the stages: the pipeline, its preview, and the roster that prepares the watches for both.
-COMPOSITION = {"mediad.ingest.pipeline", "mediad.ingest.preview", "mediad.ingest.roster"}
+# What joins the stages: the pipeline, its lanes, its preview, and the roster that prepares the watches.
+COMPOSITION = {f"mediad.ingest.{name}" for name in ("pipeline", "lane", "preview", "roster")}
 
 # Further modules become pure by saying so in the first line of their docstring.
 PURE = {

@@ -10,6 +10,7 @@ import pytest
 from mediad.cli.main import main
 from mediad.cli.settings import load
 from mediad.cli.template import Paths, render
+from mediad.errors import LibraryReadOnly
 from tests.conftest import PROJECT
 from tests.trees import tree
 
@@ -39,6 +40,7 @@ def test_a_home_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert f"made {home}/Pictures/Inbox (watch)\n" in said
     assert f"wrote {file}\n" in said
+    assert said.endswith("next: look through it, then `mediad plan` and `mediad run`\n")
     assert main(["check-config"]) == 0
 
 
@@ -50,6 +52,24 @@ def test_nothing_is_overwritten(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["init"]) == 73
     assert tree(home) == before
     assert capsys.readouterr().err == f"mediad: {file}: is there already, and nothing is overwritten\n"
+
+
+def test_the_next_step_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--config", "my file.toml"]) == 0
+    assert capsys.readouterr().out.endswith(f"`mediad run --config '{tmp_path}/my file.toml'`\n")
+
+
+def test_a_library_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: str) -> str:
+        raise LibraryReadOnly("cannot be written: Read-only file system", path=path)
+
+    monkeypatch.setattr("mediad.cli.init.bless", refuse)
+    assert main(["init", "--config", "c.toml", "--watch", "w", "--library", "l"]) == 73
+    said = capsys.readouterr().err
+    assert said == f"mediad: {tmp_path}/l: cannot become a library: cannot be written: Read-only file system\n"
+    assert not (tmp_path / "c.toml").exists()
 
 
 def test_a_dangling_link_is_not_written_through(home: Path) -> None:
@@ -97,7 +117,7 @@ def test_what_is_there_is_named(home: Path, capsys: pytest.CaptureFixture[str]) 
         (home / folder / ".stfolder").mkdir(parents=True)
     assert main(["init"]) == 0
     said = capsys.readouterr().out
-    assert f"found {home}/Pictures: it is left alone" in said
+    assert f"found {home}/Pictures: what it holds is left alone" in said
     assert f"found {home}/Sync: Syncthing keeps it" in said
     text = (home / ".config/mediad/config.toml").read_text(encoding="utf-8")
     assert f'# [watch.syncthing1]\n# path = "{home}/Sync"\n# action = "copy"\n' in text

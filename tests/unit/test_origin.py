@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mediad.media.origin import origin
-from mediad.model import Facts
+from mediad.media.reading import Reading
 
-PHOTO = Facts("jpeg", "photo")
-FILM = Facts("mp4", "video")
-PNG = Facts("png", "photo")
+PHOTO = Reading("jpeg", "photo")
+FILM = Reading("mp4", "video")
+PNG = Reading("png", "photo")
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def test_films_by_name(name: str, expected: str) -> None:
 
 
 def test_by_metadata() -> None:
-    assert origin(b"IMG_1234.PNG", Facts("png", "photo", comment="Screenshot")) == "screenshot"
-    assert origin(b"a.png", Facts("png", "photo", software="gnome-screenshot")) == "screenshot"
-    assert origin(b"a.jpg", Facts("jpeg", "photo", software="Instagram")) == "instagram"
-    assert origin(b"a.jpg", Facts("jpeg", "photo", software="VueScan 9")) == "scan"
-    assert origin(b"a.jpg", Facts("jpeg", "photo", make="EPSON", model="Perfection V600")) == "scan"
-    assert origin(b"a.jpg", Facts("jpeg", "photo", make="Canon")) == "camera"
-    assert origin(b"a.mov", Facts("mov", "video", model="iPhone 12")) == "camera"
-    assert origin(b"a.nef", Facts("nef", "raw")) == "camera"
+    assert origin(b"IMG_1234.PNG", Reading("png", "photo", comment="Screenshot")) == "screenshot"
+    assert origin(b"a.png", Reading("png", "photo", software="gnome-screenshot")) == "screenshot"
+    assert origin(b"a.jpg", Reading("jpeg", "photo", software="Instagram")) == "instagram"
+    assert origin(b"a.jpg", Reading("jpeg", "photo", software="VueScan 9")) == "scan"
+    assert origin(b"a.jpg", Reading("jpeg", "photo", make="EPSON", model="Perfection V600")) == "scan"
+    assert origin(b"a.jpg", Reading("jpeg", "photo", make="Canon")) == "camera"
+    assert origin(b"a.mov", Reading("mov", "video", model="iPhone 12")) == "camera"
+    assert origin(b"a.nef", Reading("nef", "raw")) == "camera"
 
 
 def test_a_name_that_phones_give_to_what_they_did_not_take() -> None:
     assert origin(b"IMG_1234.PNG", PNG) == ""
-    assert origin(b"IMG_1234.mp3", Facts("mp3", "audio")) == ""
+    assert origin(b"IMG_1234.mp3", Reading("mp3", "audio")) == ""
     assert origin(b"\xff\xfe\x00", PHOTO) == ""

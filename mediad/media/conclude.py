@@ -1,0 +1,88 @@
+"""What follows from a reading: the date that is believed, the origin, and what `why` will tell. PURE.
+
+Done in the worker that read the file, since it takes longer than the daemon may spend on one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+
+from mediad.media.dates import DateSettings, choose, mtime_candidate
+from mediad.media.names import from_filename
+from mediad.media.origin import origin
+from mediad.media.reading import Candidate, File, Reading
+from mediad.model import Facts, Taken
+
+LONGEST_EVIDENCE = 8192
+"""In characters, which are ASCII."""
+
+_MOST_CANDIDATES = 24  # kept of each file; no honest file has more, and a row stays small
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: datetime) -> Facts:
+    """What the daemon decides on.
+
+    Args:
+        settings, now_utc: see `choose`.
+    """
+    candidates = (
+        *reading.candidates,
+        *from_filename(file.name),
+        mtime_candidate(file.mtime_ns, on_card=file.on_card),
+    )
+    taken = choose(candidates, settings, now_utc, make=reading.make, model=reading.model)
+    if reading.damaged and taken is not None:
+        taken = replace(taken, confidence="low")
+    found = origin(file.name, reading)
+    return Facts(
+        format=reading.format,
+        kind=reading.kind,
+        unreadable=reading.unreadable,
+        damaged=reading.damaged,
+        make=reading.make,
+        model=reading.model,
+        content_id=reading.content_id,
+        origin=found,
+        taken=taken,
+        evidence=_evidence(reading, candidates, taken, found),
+    )
+
+
+def _evidence(reading: Reading, candidates: tuple[Candidate, ...], taken: Taken | None, origin: str) -> str:
+    """JSON; empty values are left out, and so are the last candidates where it would be too long."""
+    told = [_told(candidate) for candidate in candidates[:_MOST_CANDIDATES]]
+    found: dict[str, object] = {
+        "format": reading.format,
+        "candidates": told,
+        "tag": taken.tag if taken else "",
+        "doubts": [reading.damaged] if reading.damaged else [],
+        "origin": origin,
+        "make": reading.make,
+        "model": reading.model,
+        "software": reading.software,
+        "width": reading.width,
+        "height": reading.height,
+        "orientation": reading.orientation,
+        "duration": reading.duration,
+        "content_id": reading.content_id,
+    }
+    found = {key: value for key, value in found.items() if value}
+    while len(text := _encode(found)) > LONGEST_EVIDENCE:
+        if not told:
+            return "{}"
+        told.pop()
+    return text
+
+
+def _told(candidate: Candidate) -> dict[str, object]:
+    return {
+        "source": candidate.source,
+        "tag": candidate.tag,
+        "raw": candidate.raw,
+        "moment": candidate.moment.isoformat() if candidate.moment else None,
+        "offset": candidate.offset_minutes,
+        "doubt": candidate.doubt,
+    }

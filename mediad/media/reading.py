@@ -1,0 +1,88 @@
+"""A file to be read, and what reading it told, before anything is concluded from that. PURE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from mediad.media.formats import claimed
+from mediad.model import Kind
+
+
+class File(NamedTuple):
+    """A file to be read; a tuple, since one is made of every file.
+
+    Attributes:
+        fd: a descriptor, open in the process that has this.
+        name: without its folder; any bytes.
+        size: in bytes.
+        on_card: it lies in a camera's own folders (DCIM).
+    """
+
+    fd: int
+    name: bytes
+    size: int
+    mtime_ns: int
+    on_card: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One statement about when a file was taken, as found.
+
+    Attributes:
+        source: "exif", "quicktime", "xmp", "takeout", "filename" or "mtime".
+        tag: the field's own name: "DateTimeOriginal", "com.apple.quicktime.creationdate",
+            "movie header", "filename", ...
+        raw: the text as it stands in the file, at most 64 characters.
+        moment: its reading, naive; None where the text is no date (zeros, blanks).
+        offset_minutes: its UTC offset, where the file states one.
+        utc: True if `moment` is UTC by the field's definition and has to be brought to local time.
+        doubt: why a reader already mistrusts it, else "".
+    """
+
+    source: str
+    tag: str
+    raw: str
+    moment: datetime | None
+    offset_minutes: int | None = None
+    utc: bool = False
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a file's content told. It never leaves the process that read.
+
+    Attributes:
+        format: a name in `mediad.media.formats.FORMATS` ("jpeg", "heic", "mov", ...), or "".
+        unreadable: why it cannot be read at all, else "".
+        damaged: what is broken in a file that could be read in part, else "".
+        width, height: pixels as stored, before orientation. duration: seconds.
+        content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
+        comment: EXIF UserComment, at most 64 characters ("Screenshot" on iOS).
+    """
+
+    format: str
+    kind: Kind
+    unreadable: str = ""
+    damaged: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    make: str = ""
+    model: str = ""
+    software: str = ""
+    width: int | None = None
+    height: int | None = None
+    orientation: int | None = None
+    duration: float | None = None
+    content_id: str = ""
+    comment: str = ""
+
+
+def not_read(name: bytes, why: str) -> Reading:
+    """Of a file of which nothing was read: what its name claims."""
+    claim = claimed(name)
+    if claim is None:
+        return Reading("", "photo", unreadable=why)
+    return Reading(claim.name, claim.kind, unreadable="" if claim.kind == "sidecar" else why)

@@ -1,0 +1,150 @@
+"""The process dies, or the system fails, at every single operation; nothing is lost, doubled or half there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mediad.errors import MediadError
+from tests.crash import invariants
+from tests.crash.faulty import CHANGES, Crash, Faults
+from tests.crash.scene import FAR, FOUND, MODE, MTIME_NS, UNKNOWN, UNLINKABLE, Scene, inputs
+
+WAYS = {
+    "linked": ("move", ""),
+    "taken": ("move", UNLINKABLE),
+    "moved across": ("move", FAR),
+    "copied": ("copy", ""),
+    "hard-linked": ("hardlink", ""),
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """A scene for each way that files travel, in memory where there is room."""
+    action, method = WAYS[request.param]
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    root = Path(tempfile.mkdtemp(prefix="mediad-crash-", dir=memory))
+    try:
+        found = Scene(root / "scene", action, method, inputs())
+        found.make()
+        yield found
+    finally:
+        shutil.rmtree(root)
+
+
+def look(scene: Scene) -> invariants.Now:
+    return invariants.look("inbox", scene.inbox, scene.library, scene.catalogue)
+
+
+def before(scene: Scene) -> invariants.Before:
+    contents = {file.path: file.content for file in scene.inputs}
+    return invariants.Before(contents, {**FOUND, **UNKNOWN})
+
+
+def wrong(scene: Scene) -> list[str]:
+    """All that is wrong when everything is done."""
+    now = look(scene)
+    return [*invariants.wrong(before(scene), now), *as_expected(scene, now)]
+
+
+def as_expected(scene: Scene, now: invariants.Now) -> Iterator[str]:
+    """Each file became what it should, a set stayed together, and metadata travelled."""
+    stories = {story.path: story for story in now.stories}
+    for file in scene.inputs:
+        story = stories.get(file.path)
+        if story is None:
+            continue
+        if story.outcome not in file.outcomes:
+            yield f"{file.path!r} became {story.outcome} ({story.code}: {story.reason})"
+        if file.of and file.of in stories:
+            yield from _together(story, stories[file.of])
+        if story.destination is not None:
+            result = os.stat(os.path.join(scene.library, story.destination))
+            if (result.st_mode & 0o7777, result.st_mtime_ns) != (MODE, MTIME_NS):
+                yield f"{story.destination!r} has mode {result.st_mode:o}, mtime {result.st_mtime_ns}"
+
+
+def _together(story: invariants.Story, principal: invariants.Story) -> Iterator[str]:
+    if story.item != principal.item:
+        yield f"{story.path!r} is no longer of the set of {principal.path!r}"
+    stem, other = ((one.destination or b"").partition(b".")[0] for one in (story, principal))
+    if stem != other:
+        yield f"{story.path!r} went to {story.destination!r}, its principal to {principal.destination!r}"
+
+
+def test_undisturbed(scene: Scene) -> None:
+    scene.reset()
+    scene.run_undisturbed()
+    assert wrong(scene) == []
+    once = look(scene)
+    scene.run_undisturbed()
+    assert look(scene) == once
+
+
+def test_a_crash_before_every_operation(scene: Scene, request: pytest.FixtureRequest) -> None:
+    rng = random.Random(7)
+    found: Found = {}
+    number = crashes = 0
+    while True:
+        number += 1
+        scene.reset()
+        faults = Faults(crash_at=number)
+        ended = scene.run(faults)
+        if not faults.dead:
+            assert ended is None
+            break
+        crashes += 1
+        problems = list(invariants.nothing_lost(before(scene), look(scene)))
+        again = Faults(crash_at=rng.randint(1, 12) if number % 3 == 0 else 0)
+        if scene.run(again) is not None:
+            assert again.dead
+            crashes += 1
+            problems += invariants.nothing_lost(before(scene), look(scene))
+            assert scene.run(Faults()) is None
+        problems += wrong(scene)
+        if problems:
+            found[number, faults.hit, again.hit] = problems
+    report(request, f"{number - 1} operations, {crashes} crashes", found)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
+def test_an_error_of_every_operation(scene: Scene, error: int, request: pytest.FixtureRequest) -> None:
+    kinds = {errno.EIO: None, errno.ENOSPC: CHANGES}.get(error, CHANGES - {"commit"} | {"open_file", "open_dir"})
+    found: Found = {}
+    number = 0
+    while True:
+        number += 1
+        scene.reset()
+        faults = Faults(error_at=number, error=error, kinds=kinds)
+        ended = scene.run(faults)
+        if not faults.hit:
+            assert ended is None
+            break
+        problems = list(invariants.nothing_lost(before(scene), look(scene)))
+        if ended is not None and not isinstance(ended, MediadError):
+            problems.append(f"it ended with {ended!r}")
+        last = scene.run(Faults())
+        if last is not None:
+            problems.append(f"it could not go on: {last!r}")
+        problems += wrong(scene)
+        if problems:
+            found[number, faults.hit] = problems
+    report(request, f"{number - 1} operations failed with {errno.errorcode[error]}", found)
+
+
+Found = dict[tuple[object, ...], list[str]]
+
+
+def report(request: pytest.FixtureRequest, told: str, found: Found) -> None:
+    """Say what was tried, where `pytest -rP` or a failure shows it, and fail with all that was wrong."""
+    print(f"{request.node.name}: {told}, {len(found)} of them wrong")
+    lines = [f"{where}: {problem}" for where, problems in found.items() for problem in problems]
+    assert not found, "\n".join(lines)
