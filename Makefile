@@ -17,7 +17,7 @@ BENCH ?=
 
 VENV := .venv
 BENCH_VENV := .venv-bench
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --use-pep517
 # A virtual environment is kept while its Python still works; the old one goes when its Python went.
 USABLE := import sys, pip; sys.exit(sys.version_info < (3, 11))
 

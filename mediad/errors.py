@@ -168,6 +168,16 @@ class VerifyFailed(MediadError):
     retry = Retry.LATER
 
 
+class Stranded(MediadError):
+    """A file could be neither filed nor given back; only the journal knows where it is.
+
+    Its step stays open, and the library's recovery brings it to one of the two.
+    """
+
+    code = "stranded"
+    retry = Retry.HOLD
+
+
 class LibraryOffline(MediadError):
     """The library's folder or marker is missing, or it is another library."""
 

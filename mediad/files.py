@@ -133,6 +133,10 @@ class Files:
         """Give the very file behind `fd` a new name; EEXIST if the name is taken (linkat(2))."""
         os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
 
+    def may_change(self, fd: int) -> bool:
+        """May we give and take names in this folder? False on a read-only mount."""
+        return os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True)
+
     def rename(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
         """renameat2(2) with RENAME_NOREPLACE: EEXIST if the new name is taken."""
         _check(_libc.renameat2(dir_fd, name, new_dir_fd, new, _RENAME_NOREPLACE), new)

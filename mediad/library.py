@@ -133,7 +133,7 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
 
 def _marker_or_bless(root: bytes, known: str | None) -> str:
     if not os.path.isdir(root):
-        raise LibraryOffline("the folder is missing", path=root, remedy="mount it, or run mediad init")
+        raise LibraryOffline("the folder is missing", path=root, remedy="mount it, or make the folder")
     try:
         marker = _read_marker(root)
     except OSError as error:

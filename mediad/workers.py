@@ -202,7 +202,7 @@ class WorkerPool:
         self._time_limit = time_limit
         self._idle_after = idle_after
         self._nice = nice
-        self._slots = anyio.Semaphore(size)
+        self._slots = anyio.Semaphore(size, fast_acquire=True)
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
         self._someone_idle = anyio.Event()
@@ -299,7 +299,7 @@ class WorkerPool:
 
     async def _take(self, fresh: bool) -> _Worker:
         """An idle worker, or a new one, for which an idle one makes way if there are enough."""
-        while self._idle and (not fresh or len(self._workers) >= self._size):
+        while self._idle and (not fresh or len(self._workers) + self._starting >= self._size):
             worker = self._idle.pop()
             if not fresh and worker.process.returncode is None and await self._is_up(worker):
                 return worker
@@ -307,7 +307,7 @@ class WorkerPool:
         worker = await self._start()
         if not await self._is_up(worker):
             await self._end(worker)
-            raise InputOutput("a parser process does not start", remedy="run `mediactl doctor`")
+            raise InputOutput("a parser process does not start", remedy="install mediad anew")
         return worker
 
     async def _is_up(self, worker: _Worker) -> bool:

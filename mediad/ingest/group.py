@@ -11,7 +11,6 @@ from mediad.layout import cut_name, split_name
 from mediad.library import OpenLibrary
 from mediad.model import Held, Holder, Plan, Stat, Step
 
-REASON = b".reason.txt"
 _LONGEST_STEM = 200  # bytes; room for an id, an extension and ".reason.txt" within 255
 
 
@@ -22,6 +21,7 @@ class Task:
     Attributes:
         id: the journal's step, which names its temporary files. name: where it goes, None to leave it.
         method: "link", "take" or "copy"; "" for a file that stays.
+        copied: the verified copy, while it has no name yet.
         placed: the file under its final name, once there. source_left: the source is gone from the watch.
         source_now: the source as it stands at the end, if it stays.
         note: what has to be told of a file that was placed all the same.
@@ -37,6 +37,7 @@ class Task:
     method: str = ""
     action: str = ""
     staged: bool = False
+    copied: Stat | None = None
     placed: Stat | None = None
     source_left: bool = False
     source_now: Stat | None = None

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from mediad.clock import Clock
-from mediad.errors import InputOutput, MediadError, SourceChanged
+from mediad.errors import InputOutput, MediadError, SourceChanged, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.moves import digest_of
 from mediad.media import companions
@@ -187,6 +187,14 @@ class Identifier:
             self._close(opened)
             raise
         result.unplanned.extend(told)
+        unread = [one.sighting.path for one in told if one.code == InputOutput.code]
+        if unread:  # it may pass, and then they are a set again
+            reason = f"waits for {printable(unread[0])}, which could not be read"
+            result.unplanned.extend(
+                Unplanned(file.sighting, Result.FAILED, InputOutput.code, reason) for file in opened
+            )
+            self._close(opened)
+            return []
         return opened
 
     def _close(self, opened: Sequence[_Opened]) -> None:

@@ -182,7 +182,7 @@ class Lane:
         """One unit of work, so that what the catalogue says and what is in flight fit together."""
         stages = self._stages
         since = stages.clock.micros() - _COMPANION_WINDOW
-        world = catalogue.CatalogueWorld(connection, stages.shelves.online(), since)
+        world = catalogue.CatalogueWorld(connection, stages.shelves.readable(), since)
         jobs: list[Job] = []
         for held in helds:
             if all(catalogue.touched(connection, member) for member in held.set.members):
@@ -203,7 +203,7 @@ class Lane:
         tasks: list[Task] = []
         for step in plan.steps:
             library = shelves[step.library].library
-            if library is None:  # it went away just now
+            if library is None or not shelves[step.library].readable:  # it went away just now
                 return Job(held, plan, [], error=shelves.reason(step.library))
             id_ = self._stages.recorder.next_id()
             name = step.destination
@@ -297,7 +297,9 @@ class Lane:
         members = tuple(member.sighting for member in held.set.members)
         if error.retry is Retry.HOLD:
             for task in job.tasks:
-                self._stages.shelves.fault(self._stages.shelves[task.library.name], error)
+                shelf = self._stages.shelves[task.library.name]
+                if shelf.library is task.library:  # else it has been opened anew since
+                    self._stages.shelves.fault(shelf, error)
         if error.retry in (Retry.HOLD, Retry.AGAIN) and not again:
             self._return(Back(members, 1.0, str(error)), now)
             return []

@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mediad.errors import SourceChanged, VerifyFailed
+from mediad.errors import SourceChanged, Stranded, VerifyFailed
 from mediad.files import UNSUPPORTED, Dirs, Files, copy_content, copy_metadata, stat_of
 from mediad.layout import with_suffix
 from mediad.library import TMP, OpenLibrary
@@ -28,6 +28,9 @@ from mediad.model import Stat
 
 NO_LINK = UNSUPPORTED | {errno.EMLINK, errno.EACCES}
 """Why link(2) refuses one file though both names are on one filesystem (protected_hardlinks, FAT, ...)."""
+
+REASON = b".reason.txt"
+"""What the name of a file in trash or quarantine is followed by in the name of its reason."""
 
 _BUFFER = 1 << 20
 
@@ -115,8 +118,11 @@ def set_modes(library: OpenLibrary, fd: int) -> None:
         files.chmod(fd, library.file_mode)
 
 
-def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> None:
+def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> Stat:
     """Read a synced copy back, from the device where the kernel lets go of its pages, and compare.
+
+    Returns:
+        the copy as it stands.
 
     Raises:
         VerifyFailed: what came back is not what was hashed; the copy is removed.
@@ -126,9 +132,9 @@ def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> 
     fd = files.open_file(copy_name(step), tmp)
     try:
         files.drop_cache(fd)
-        size = files.fstat(fd).st_size
-        if size == source.stat.size and digest_of(files, fd, size, _never) == source.digest:
-            return
+        copy = stat_of(files.fstat(fd))
+        if copy.size == source.stat.size and digest_of(files, fd, copy.size, _never) == source.digest:
+            return copy
     finally:
         files.close(fd)
     files.unlink(copy_name(step), tmp)
@@ -151,7 +157,8 @@ def publish_copy(step: int, library: OpenLibrary, dirs: Dirs, directory: int, na
         files.link(fd, name, directory)
     finally:
         files.close(fd)
-    files.unlink(copy_name(step), tmp)
+    with contextlib.suppress(OSError):  # the next start sweeps it
+        files.unlink(copy_name(step), tmp)
 
 
 def take(source: Source, step: int, library: OpenLibrary, watch: Dirs, dirs: Dirs) -> None:
@@ -159,12 +166,18 @@ def take(source: Source, step: int, library: OpenLibrary, watch: Dirs, dirs: Dir
 
     Raises:
         OSError: EXDEV where it lies on another filesystem. SourceChanged: it was another file, and is back.
+        Stranded: it could not be given back.
     """
     files = library.tree.files
     tmp = dirs.fd(TMP)
     directory, name = watch.parent(source.path)
     files.rename(name, directory, take_name(step), tmp)
-    if _unchanged(files, source, take_name(step), tmp):
+    try:
+        unchanged = _unchanged(files, source, take_name(step), tmp)
+    except OSError:
+        put_back(files, take_name(step), tmp, directory, name)
+        raise
+    if unchanged:
         return
     put_back(files, take_name(step), tmp, directory, name)
     raise SourceChanged("was replaced or changed while it was filed", path=source.path)
@@ -187,19 +200,24 @@ def put_back(files: Files, name: bytes, directory: int, target: int, wanted: byt
 
     Returns:
         the name that it got.
+
+    Raises:
+        Stranded: it can be given none.
     """
     number = 0
     while True:
         chosen = with_suffix(wanted, number) if number else wanted
         try:
-            _rename_new(files, name, directory, chosen, target)
+            rename_new(files, name, directory, chosen, target)
         except FileExistsError:
             number += 1
+        except OSError as error:
+            raise Stranded(f"could not be given back: {error.strerror}", path=wanted) from error
         else:
             return chosen
 
 
-def _rename_new(files: Files, name: bytes, directory: int, new: bytes, target: int) -> None:
+def rename_new(files: Files, name: bytes, directory: int, new: bytes, target: int) -> None:
     """Rename without replacing, also where the filesystem has no flag for it (then link and unlink)."""
     try:
         files.rename(name, directory, new, target)
@@ -211,7 +229,11 @@ def _rename_new(files: Files, name: bytes, directory: int, new: bytes, target: i
             files.link(fd, new, target)
         finally:
             files.close(fd)
-        files.unlink(name, directory)
+        try:
+            files.unlink(name, directory)
+        except OSError:
+            files.unlink(new, target)
+            raise
 
 
 def remove_source(source: Source, step: int, watch: Dirs) -> bool:
@@ -224,7 +246,8 @@ def remove_source(source: Source, step: int, watch: Dirs) -> bool:
         False if another file stands under its name now, which was left alone; or if it is gone already.
 
     Raises:
-        OSError: it may not be removed. SourceChanged: its content changed since; it is back under its name.
+        OSError: it may not be removed. SourceChanged: its content changed since. Either way it is back under
+            its name. Stranded: it could not be brought back there.
     """
     try:
         directory, name = watch.parent(source.path)
@@ -237,17 +260,30 @@ def remove_named(files: Files, source: Source, step: int, name: bytes, directory
     """`remove_source` for a name in an open directory; recovery uses it for files already aside, too."""
     aside = aside_name(step)
     if name != aside:
-        _rename_new(files, name, directory, aside, directory)
-    there = stat_of(files.stat_at(aside, directory))
+        rename_new(files, name, directory, aside, directory)
     wanted = source.path.rpartition(b"/")[2] if name == aside else name
+    try:
+        there = stat_of(files.stat_at(aside, directory))
+        if _unchanged(files, source, aside, directory):
+            files.unlink(aside, directory)
+            return True
+    except OSError:
+        put_back(files, aside, directory, directory, wanted)
+        raise
+    put_back(files, aside, directory, directory, wanted)
     if (there.dev, there.ino) != (source.stat.dev, source.stat.ino):
-        put_back(files, aside, directory, directory, wanted)
         return False
-    if not _unchanged(files, source, aside, directory):
-        put_back(files, aside, directory, directory, wanted)
-        raise SourceChanged("was written to while it was filed", path=source.path)
-    files.unlink(aside, directory)
-    return True
+    raise SourceChanged("was written to while it was filed", path=source.path)
+
+
+def write_reason(files: Files, name: bytes, directory: int, text: str) -> None:
+    """Say beside a file in trash or quarantine why it is there."""
+    fd = files.create(name + REASON, directory)
+    try:
+        files.write(fd, text.encode("utf-8", "backslashreplace"), 0)
+        files.sync_file(fd)
+    finally:
+        files.close(fd)
 
 
 def withdraw(files: Files, directory: int, name: bytes, placed: Stat) -> None:

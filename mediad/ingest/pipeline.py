@@ -67,7 +67,7 @@ class Pipeline:
         stopping: Callable[[], bool],
     ) -> None:
         self.config = config
-        self.shelves = Shelves(config, files, database, clock, self._index, self._nudge, stopping)
+        self.shelves = Shelves(config, files, database, clock, self._index, self._nudge, self._in_hand, stopping)
         self.tracker = Tracker(companions.key, lambda name: watches[name].place.settle)
         roots = {name: entry.tree.root for name, entry in watches.items()}
         self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)
@@ -164,6 +164,9 @@ class Pipeline:
 
     def _closed(self, watch: str) -> bool:
         return not self.shelves[self.config.watches[watch].library].online
+
+    def _in_hand(self, step: int) -> bool:
+        return self.recorder.in_hand(step)
 
     def _nudge(self) -> None:
         self._stages.nudge()

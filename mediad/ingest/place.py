@@ -12,12 +12,12 @@ import contextlib
 import errno
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from mediad.errors import CannotLink, InputOutput, MediadError, SourceChanged, WitnessFailed
+from mediad.errors import CannotLink, InputOutput, MediadError, SourceChanged, Stranded, WitnessFailed
 from mediad.files import Dirs, Files, Tree, library_error, source_error, stat_of, walk_up
 from mediad.ingest import moves
-from mediad.ingest.group import REASON, Group, Job, Task
+from mediad.ingest.group import Group, Job, Task
 from mediad.library import TMP, OpenLibrary
-from mediad.model import Holder
+from mediad.model import Holder, Stat
 
 _BURST = 8  # files on one filesystem from which one syncfs is cheaper than an fsync each
 
@@ -88,10 +88,10 @@ class Placer:
         for job in group.going:
             for task in job.tasks:
                 if task.removes and not task.source_left:
-                    self._remove(group, task)
-                if not task.source_left:  # a link has changed its ctime
-                    with contextlib.suppress(OSError):
-                        task.source_now = stat_of(self._files.fstat(task.source.fd))
+                    with _ending(job):
+                        self._remove(group, task)
+                if not task.source_left:
+                    task.source_now = self._source_now(task)
         self._sync_watches(group)
 
     def _watch_dirs(self, group: Group, task: Task) -> Dirs:
@@ -169,7 +169,15 @@ class Placer:
         method = known or self._try_link(group, task)
         if task.action == "hardlink" and method != "link":
             raise CannotLink("cannot be hard-linked into its library", path=task.source.path)
+        if method == "link" and task.removes and not self._may_leave(group, task):
+            return "copy"  # it will stay: as a link, whoever changes it would change the library's file
         return method
+
+    def _may_leave(self, group: Group, task: Task) -> bool:
+        try:
+            return self._files.may_change(self._watch_dirs(group, task).parent(task.source.path)[0])
+        except OSError as error:
+            raise source_error(error, task.source.path) from error
 
     def _try_link(self, group: Group, task: Task) -> str:
         """Find out by trying how files get from this watch into this library."""
@@ -248,7 +256,8 @@ class Placer:
     def _verify(self, group: Group, job: Job) -> None:
         for task in job.tasks:
             if task.method == "copy":
-                moves.verify_copy(task.source, task.id, task.library, self._library_dirs(group, task.library))
+                dirs = self._library_dirs(group, task.library)
+                task.copied = moves.verify_copy(task.source, task.id, task.library, dirs)
 
     def _discard(self, group: Group, job: Job) -> None:
         """Remove copies that were staged for nothing."""
@@ -278,27 +287,44 @@ class Placer:
         if task.action in ("trash", "quarantine"):
             self._write_reason(task, last, directory)
         if task.method != "copy":
-            moves.set_modes(library, task.source.fd)
+            self._set_modes(task)
         if task.method == "copy":
             moves.publish_copy(task.id, library, dirs, directory, last)
+            task.placed = task.copied
         elif task.method == "link":
             self._link(group, task, directory, last)
         if task.method == "take":
             self._take(group, task, directory, last)
-        task.placed = stat_of(self._files.stat_at(last, directory))
+
+    def _set_modes(self, task: Task) -> None:
+        try:
+            moves.set_modes(task.library, task.source.fd)
+        except OSError as error:
+            if error.errno not in moves.NO_LINK:
+                raise
+            raise self._copy_instead(task, "may not be given its library's mode") from None
+
+    def _copy_instead(self, task: Task, why: str) -> MediadError:
+        self._unmovable.add((task.source.stat.dev, task.source.stat.ino))
+        return SourceChanged(f"{why}; it is copied", path=task.source.path)
 
     def _link(self, group: Group, task: Task, directory: int, name: bytes) -> None:
         try:
             self._files.link(task.source.fd, name, directory)
         except OSError as error:
-            if error.errno == errno.EXDEV:  # a bind mount below the watch: all of it is copied from now on
+            if error.errno == errno.EXDEV and task.action != "hardlink":
+                # a bind mount below the watch: all of it is copied from now on
                 self._methods[task.watch, task.source.stat.dev, task.library.name] = "copy"
                 raise SourceChanged(
                     "turned out to lie on another filesystem", path=task.source.path
                 ) from None
-            if error.errno not in moves.NO_LINK or task.action == "hardlink":
+            if error.errno not in moves.NO_LINK:
                 raise
+            if task.action == "hardlink":
+                raise CannotLink("cannot be hard-linked into its library", path=task.source.path) from error
             task.method = "take"
+        else:
+            task.placed = task.source.stat
 
     def _take(self, group: Group, task: Task, directory: int, name: bytes) -> None:
         watch = self._watch_dirs(group, task)
@@ -311,9 +337,8 @@ class Placer:
                 raise SourceChanged(
                     "turned out to lie on another filesystem", path=task.source.path
                 ) from None
-            if error.errno in (errno.EACCES, errno.EPERM):  # in a folder of somebody else's, or immutable
-                self._unmovable.add((task.source.stat.dev, task.source.stat.ino))
-                raise SourceChanged("may not be renamed; it is copied", path=task.source.path) from None
+            if error.errno in moves.NO_LINK:  # in a folder of somebody else's, immutable, or no such rename
+                raise self._copy_instead(task, "cannot be renamed") from None
             raise source_error(error, task.source.path) from error
         try:
             self._files.rename(moves.take_name(task.id), dirs.fd(TMP), name, directory)
@@ -321,45 +346,53 @@ class Placer:
             home, own = watch.parent(task.source.path)
             moves.put_back(self._files, moves.take_name(task.id), dirs.fd(TMP), home, own)
             raise
-        task.source_left = True
+        task.placed, task.source_left = task.source.stat, True
 
     def _write_reason(self, task: Task, name: bytes, directory: int) -> None:
         origin = self._watches[task.watch].absolute(task.source.path)
         text = (
             f"{task.step.outcome}: {task.step.reason}\nfrom: {origin.decode('utf-8', 'backslashreplace')}\n"
         )
-        fd = self._files.create(name + REASON, directory)
-        try:
-            self._files.write(fd, text.encode("utf-8", "backslashreplace"), 0)
-            self._files.sync_file(fd)
-        finally:
-            self._files.close(fd)
+        moves.write_reason(self._files, name, directory, text)
 
     def _undo(self, group: Group, job: Job) -> None:
-        """Take a set back whose publishing failed: every source still has, or gets back, its name."""
-        for task in job.tasks:
-            if task.name is None:
-                continue
-            dirs = self._library_dirs(group, task.library)
-            with contextlib.suppress(OSError):  # the journal's intent stays open and recovery tries again
-                directory, name = dirs.parent(task.name)
-                if task.action in ("trash", "quarantine"):
-                    with contextlib.suppress(FileNotFoundError):
-                        self._files.unlink(name + REASON, directory)
-                if task.placed is not None and task.source_left:
-                    home, own = self._watch_dirs(group, task).parent(task.source.path)
-                    moves.put_back(self._files, name, directory, home, own)
-                    task.source_left, task.placed = False, None
-                elif task.placed is not None and self._source_is_there(group, task):
-                    moves.withdraw(self._files, directory, name, task.placed)
-                    task.placed = None
-        self._discard(group, job)
+        """Take a set back whose publishing failed: every source still has, or gets back, its name.
 
-    def _source_is_there(self, group: Group, task: Task) -> bool:
+        What cannot be taken back strands the job: its steps stay open, and recovery finishes or reverts all.
+        """
+        if isinstance(job.error, Stranded):
+            return
+        try:
+            for task in job.tasks:
+                if task.name is not None:
+                    self._undo_one(group, task, task.name)
+        except (OSError, MediadError) as error:
+            job.error = Stranded(f"could not be taken back ({error}) after: {job.error}")
+        else:
+            self._discard(group, job)
+
+    def _undo_one(self, group: Group, task: Task, wanted: bytes) -> None:
+        try:
+            directory, name = self._library_dirs(group, task.library).parent(wanted)
+        except FileNotFoundError:  # it never came to its folder
+            return
+        if task.placed is not None:
+            home, own = self._watch_dirs(group, task).parent(task.source.path)
+            if task.source_left:
+                moves.put_back(self._files, name, directory, home, own)
+            else:
+                self._see_source(task, home, own)
+                moves.withdraw(self._files, directory, name, task.placed)
+            task.source_left, task.placed = False, None
+        if task.action in ("trash", "quarantine"):
+            with contextlib.suppress(FileNotFoundError):
+                self._files.unlink(name + moves.REASON, directory)
+
+    def _see_source(self, task: Task, directory: int, name: bytes) -> None:
         """Only while the source has its name may its other exemplar go."""
-        directory, name = self._watch_dirs(group, task).parent(task.source.path)
         there = stat_of(self._files.stat_at(name, directory))
-        return (there.dev, there.ino) == (task.source.stat.dev, task.source.stat.ino)
+        if (there.dev, there.ino) != (task.source.stat.dev, task.source.stat.ino):
+            raise SourceChanged("was replaced", path=task.source.path)
 
     def _sync_libraries(self, group: Group) -> None:
         """Make the new names durable: their folders, and every parent of a folder that was made."""
@@ -401,8 +434,19 @@ class Placer:
         for folder in folders:
             self._files.sync_dir(dirs.fd(folder))
 
+    def _source_now(self, task: Task) -> Stat:
+        """A link has changed its ctime."""
+        try:
+            return stat_of(self._files.fstat(task.source.fd))
+        except OSError:
+            return task.source.stat
+
     def _remove(self, group: Group, task: Task) -> None:
-        """Remove one source. Its content is durable in the library by now, so no failure can lose it."""
+        """Remove one source. Its content is durable in the library by now, so no failure can lose it.
+
+        Raises:
+            Stranded: it has neither gone nor its own name.
+        """
         try:
             moves.remove_source(task.source, task.id, self._watch_dirs(group, task))
             task.source_left = True
@@ -411,11 +455,16 @@ class Placer:
                 dirs = self._library_dirs(group, task.library)
                 assert task.name is not None
                 assert task.placed is not None
-                directory, name = dirs.parent(task.name)
-                moves.withdraw(self._files, directory, name, task.placed)
+                try:
+                    directory, name = dirs.parent(task.name)
+                    moves.withdraw(self._files, directory, name, task.placed)
+                except OSError as failure:
+                    raise Stranded(f"could not be taken back: {failure.strerror}") from failure
                 task.placed, task.failed = None, error
             else:
                 task.note = "the source was written to after it was copied; it stays"
+        except Stranded:
+            raise
         except (OSError, MediadError) as error:
             task.note = f"filed, but the source could not be removed: {error}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
+from mediad.errors import printable
 from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
 from mediad.model import Holder, Identity, MediaSet, Plan, Result, Step
 
@@ -166,7 +167,7 @@ class Planner:
         proof: Holder,
         role: Literal["principal", "companion"],
     ) -> Step:
-        reason = f"same content as {proof.library}/{_text(proof.path)}"
+        reason = f"same content as {proof.library}/{printable(proof.path)}"
         if watch.action == "move" and self.config.duplicates.exact == "trash":
             action, destination = "trash", _TRASH + member.name
         else:

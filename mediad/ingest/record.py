@@ -5,7 +5,6 @@ Decides nothing. Batches are kept here: what one watch took between two rests.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 import apsw
 
 from mediad.clock import Clock
-from mediad.errors import printable
+from mediad.errors import Stranded, printable
 from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
 from mediad.model import Identity, Plan, Result, Sighting, Unplanned
@@ -29,10 +28,14 @@ log = logging.getLogger("mediad")
 
 @dataclass(slots=True)
 class Batch:
-    """What one watch took between two rests; `last` and `started` are on the monotonic clock."""
+    """What one watch took between two rests; `last` and `started` are on the monotonic clock.
+
+    Attributes:
+        id: the journal's, None while nothing was planned.
+    """
 
     watch: str
-    id: int
+    id: int | None
     started: float
     last: float
     size: int = 0
@@ -59,13 +62,19 @@ class Recorder:
         self._clock = clock
         self._roots = roots
         self._rows = rows
-        self._ids = itertools.count(last_id + 1)
+        self._before = self._last_id = last_id
+        self._stranded: set[int] = set()
         self._batches: dict[str, Batch] = {}
         self.totals: dict[str, int] = {}
 
     def next_id(self) -> int:
         """A new id for an arrival and its step."""
-        return next(self._ids)
+        self._last_id += 1
+        return self._last_id
+
+    def in_hand(self, step: int) -> bool:
+        """Is this step one of this life, and not stranded? Then recovery must keep away from it."""
+        return self._before < step <= self._last_id and step not in self._stranded
 
     async def unplanned(self, files: Sequence[Unplanned]) -> None:
         """Record files that needed no plan."""
@@ -120,11 +129,16 @@ class Recorder:
         await self._database.run(write)
 
     def _batch(self, connection: apsw.Connection, watch: str, now: int) -> int:
+        batch = self._current(watch)
+        if batch.id is None:
+            batch.id = journal.open_batch(connection, watch, self._roots[watch], now)
+        return batch.id
+
+    def _current(self, watch: str) -> Batch:
         if watch not in self._batches:
             moment = self._clock.monotonic()
-            number = journal.open_batch(connection, watch, self._roots[watch], now)
-            self._batches[watch] = Batch(watch, number, moment, moment)
-        return self._batches[watch].id
+            self._batches[watch] = Batch(watch, None, moment, moment)
+        return self._batches[watch]
 
     def finish(self, group: Group, connection: apsw.Connection) -> None:
         """Write down what became of a group; part of a unit of work."""
@@ -137,9 +151,10 @@ class Recorder:
         folders = [(self._rows[library.name], path) for library, path in group.made]
         journal.finish(connection, endings, folders, now)
         for job in group.jobs:
-            if job.error is not None:
-                undone = [task.id for task in job.tasks if task.placed is None]
-                journal.revert(connection, undone, str(job.error), now)
+            if isinstance(job.error, Stranded):
+                self._stranded.update(task.id for task in job.tasks)
+            elif job.error is not None:
+                journal.revert(connection, [task.id for task in job.tasks], str(job.error), now)
 
     def tell(self, group: Group) -> None:
         """Log and count what became of a group."""
@@ -160,11 +175,10 @@ class Recorder:
 
     def _count(self, sighting: Sighting, outcome: Result, size: int) -> None:
         self.totals[outcome] = self.totals.get(outcome, 0) + 1
-        batch = self._batches.get(sighting.watch)
-        if batch is not None:
-            batch.counts[outcome] = batch.counts.get(outcome, 0) + 1
-            batch.size += size
-            batch.last = self._clock.monotonic()
+        batch = self._current(sighting.watch)
+        batch.counts[outcome] = batch.counts.get(outcome, 0) + 1
+        batch.size += size
+        batch.last = self._clock.monotonic()
 
     def next_rest(self) -> float | None:
         """When a batch may end, on the monotonic clock."""
@@ -189,9 +203,12 @@ class Recorder:
             await self._end(self._batches.popitem()[1])
 
     async def _end(self, batch: Batch) -> None:
-        now = self._clock.micros()
-        await self._database.run(lambda connection: journal.close_batch(connection, batch.id, now))
-        log.info("watch %s, batch %d: %s", batch.watch, batch.id, summary(batch))
+        number, now = batch.id, self._clock.micros()
+        if number is None:
+            log.debug("watch %s: %s", batch.watch, summary(batch))
+            return
+        await self._database.run(lambda connection: journal.close_batch(connection, number, now))
+        log.info("watch %s, batch %d: %s", batch.watch, number, summary(batch))
 
 
 def _told(task: Task, outcome: Result) -> tuple[str, str]:

@@ -1,17 +1,19 @@
-"""Recover: finish or revert what a crash or a power cut left open in the journal.
+"""Recover: finish or revert what a crash, a power cut or a failed undo left open in the journal.
 
-Every open step is judged by what is on disk now, by digest. The rule: where the library has the content
-under its final name the step is finished, else everything goes back to where it was and is taken anew.
-Nothing is removed whose content was not read elsewhere in this very look.
+Every open step is judged by what is on disk now, by digest. The rule: where the library has all contents of
+a set the set is finished, else all of it goes back to where it was and is taken anew. Nothing is removed
+whose content was not read elsewhere in this very look.
 """
 
 from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mediad.errors import SourceChanged, Stranded
 from mediad.files import Dirs, Files, Tree, stat_of
 from mediad.ingest import moves
 from mediad.library import TMP, OpenLibrary
@@ -48,155 +50,185 @@ class _Place:
         self.files = files
         self.path = path
         self.name = path.rpartition(b"/")[2]
-        try:
-            self.fd = dirs.parent(path)[0] if dirs is not None else None
-        except OSError:
-            self.fd = None
+        self.fd: int | None = None
+        if dirs is not None:
+            try:
+                self.fd = dirs.parent(path)[0]
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
 
     def holds(self, step: OpenStep, stopping: Callable[[], bool]) -> Stat | None:
-        """The stat of the file here if it has the step's content."""
-        if self.fd is None:
+        """The stat of the file here if it has the step's content.
+
+        Raises:
+            OSError, SourceChanged: that cannot be told now.
+        """
+        there = self.stat()
+        if self.fd is None or there is None or there.size != step.size:
             return None
-        try:
-            fd = self.files.open_file(self.name, self.fd)
-        except OSError:
-            return None
+        fd = self.files.open_file(self.name, self.fd)
         try:
             stat = stat_of(self.files.fstat(fd))
-            same = (
-                stat.size == step.size and moves.digest_of(self.files, fd, stat.size, stopping) == step.digest
-            )
-            return stat if same else None
+            return stat if moves.digest_of(self.files, fd, step.size, stopping) == step.digest else None
         finally:
             self.files.close(fd)
 
-    def exists(self) -> bool:
+    def stat(self) -> Stat | None:
+        """The stat of whatever has this name, None where nothing has."""
         if self.fd is None:
-            return False
+            return None
         try:
-            self.files.stat_at(self.name, self.fd)
-        except OSError:
-            return False
-        return True
+            return stat_of(self.files.stat_at(self.name, self.fd))
+        except FileNotFoundError:
+            return None
 
     def beside(self, name: bytes) -> _Place:
         other = _Place(self.files, None, name)
         other.fd = self.fd
         return other
 
+    def remove(self) -> None:
+        """Take the name away, if anything has it."""
+        if self.fd is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self.files.unlink(self.name, self.fd)
+
     def sync(self) -> None:
         if self.fd is not None:
             self.files.sync_dir(self.fd)
 
 
-def recover(step: OpenStep, library: OpenLibrary, stopping: Callable[[], bool]) -> Recovered:
-    """Judge and mend one open step. Blocking. Repeating it after another crash is safe.
+def recover(
+    steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[[], bool]
+) -> list[Recovered]:
+    """Judge and mend the open steps of one set in one library. Blocking. Repeating it is safe.
 
     Raises:
-        OSError: the library or the watch cannot be written now; the step stays open.
+        OSError, MediadError: the library or the watch cannot be read or written now; the steps stay open.
     """
-    files = library.tree.files
     with contextlib.ExitStack() as stack:
         dirs = stack.enter_context(library.tree.dirs())
         watch: Dirs | None = None
-        with contextlib.suppress(OSError):  # an offline watch has nothing to give back
-            watch = stack.enter_context(Tree(files, step.root).dirs())
-        source = _Place(files, watch, step.path)
-        if step.destination is None:
-            return Recovered(step, Verdict.REVERTED, source=source.holds(step, stopping))
-        target = _Place(files, dirs, step.destination)
-        return _Recovery(step, files, dirs, source, target, stopping).run()
+        with contextlib.suppress(FileNotFoundError):  # an offline watch has nothing to give back
+            watch = stack.enter_context(Tree(library.tree.files, steps[0].root).dirs())
+        cases = [_Case(step, library.tree.files, dirs, watch, stopping) for step in steps]
+        for case in cases:
+            case.bring_in()
+        # With the watch away nothing can go back: what the library has, it keeps.
+        finish = watch is None or all(case.placed or case.step.destination is None for case in cases)
+        return [case.finish() if case.placed and finish else case.revert() for case in cases]
 
 
-@dataclass(slots=True)
-class _Recovery:
-    step: OpenStep
-    files: Files
-    dirs: Dirs
-    source: _Place
-    target: _Place
-    stopping: Callable[[], bool]
+class _Case:
+    """One open step and the places where its file may be."""
 
-    def run(self) -> Recovered:
-        tmp = _Place(self.files, self.dirs, TMP + b"/" + moves.take_name(self.step.id))
-        if tmp.exists():
-            self._bring_home(tmp)
-        copy = tmp.beside(moves.copy_name(self.step.id))
-        placed = self.target.holds(self.step, self.stopping)
-        if placed is None and copy.holds(self.step, self.stopping) and not self._source_there():
-            self._publish(copy)
-            placed = self.target.holds(self.step, self.stopping)
-        aside = self.source.beside(moves.aside_name(self.step.id))
-        if placed is not None:
-            self.target.sync()
-            self._finish(aside)
-            verdict = Verdict.FINISHED
-        else:
-            self._revert(aside)
-            verdict = Verdict.REVERTED
-        if copy.exists():
-            assert copy.fd is not None
-            self.files.unlink(copy.name, copy.fd)
-        self.source.sync()
-        left = self.source.holds(self.step, self.stopping)
-        if verdict is Verdict.REVERTED and left is None and not self.source.exists():
-            verdict = Verdict.LOST_SIGHT
-        return Recovered(self.step, verdict, placed, left)
+    def __init__(
+        self, step: OpenStep, files: Files, dirs: Dirs, watch: Dirs | None, stopping: Callable[[], bool]
+    ) -> None:
+        self.step = step
+        self.placed: Stat | None = None
+        self._files = files
+        self._dirs = dirs
+        self._stopping = stopping
+        self._source = _Place(files, watch, step.path)
+        self._aside = self._source.beside(moves.aside_name(step.id))
+        self._take = _Place(files, dirs, TMP + b"/" + moves.take_name(step.id))
+        self._copy = self._take.beside(moves.copy_name(step.id))
+        self._target = _Place(files, dirs, step.destination or b"")
+        self._private = step.action in ("trash", "quarantine")
+        self._moves = self._private or step.action == "move"
 
-    def _source_there(self) -> bool:
-        return self.source.holds(self.step, self.stopping) is not None
-
-    def _bring_home(self, tmp: _Place) -> None:
-        """The only exemplar is on its way: onward if its name is free and it is unchanged, else back."""
-        if tmp.holds(self.step, self.stopping) is not None and self._publish(tmp):
+    def bring_in(self) -> None:
+        """See whether the library has the content; what was on its way as the only exemplar goes on."""
+        if self.step.destination is None:
             return
-        assert tmp.fd is not None
-        if self.source.fd is not None:
-            moves.put_back(self.files, tmp.name, tmp.fd, self.source.fd, self.source.name)
+        self.placed = self._held_by(self._target)
+        for staged in (self._take, self._copy):
+            only = staged is self._take or not (self._held_by(self._source) or self._held_by(self._aside))
+            if self.placed is None and only and self._held_by(staged):
+                self._publish(staged, self.step.destination)
 
-    def _publish(self, staged: _Place) -> bool:
+    def _held_by(self, place: _Place) -> Stat | None:
+        return place.holds(self.step, self._stopping)
+
+    def _publish(self, staged: _Place, destination: bytes) -> None:
         """Give a staged file its final name, making its folder if the crash came before that."""
         assert staged.fd is not None
-        assert self.step.destination is not None
-        directory = self.dirs.make(self.step.destination.rpartition(b"/")[0])
-        self.target.fd = directory
-        try:
-            self.files.rename(staged.name, staged.fd, self.target.name, directory)
-        except FileExistsError:
-            return False
-        return True
+        self._target.fd = self._dirs.make(destination.rpartition(b"/")[0])
+        with contextlib.suppress(FileExistsError):  # another file's: this one goes back
+            moves.rename_new(self._files, staged.name, staged.fd, self._target.name, self._target.fd)
+            self.placed = self._held_by(self._target)
 
-    def _finish(self, aside: _Place) -> None:
+    def finish(self) -> Recovered:
         """The library has it: the source of a move goes, if it still is that content."""
-        if self.step.action not in ("move", "trash", "quarantine"):
+        if self._private and self._reason.stat() is None:
+            assert self._target.fd is not None
+            text = f"{self.step.action}: finished after a crash\n"
+            moves.write_reason(self._files, self._target.name, self._target.fd, text)
+        self._target.sync()
+        if self._moves:
+            for place in (self._aside, self._source):
+                self._remove(place)
+        self._come_home(self._aside)  # it had changed: it is somebody's, under its own name
+        self._copy.remove()
+        self._source.sync()
+        return Recovered(self.step, Verdict.FINISHED, self.placed, self._held_by(self._source))
+
+    def _remove(self, place: _Place) -> None:
+        stat = self._held_by(place)
+        if stat is None or place.fd is None:
             return
-        for place in (aside, self.source):
-            stat = place.holds(self.step, self.stopping)
-            if stat is None or place.fd is None:
-                continue
-            fd = self.files.open_file(place.name, place.fd)
-            try:
-                source = moves.Source(fd, place.path, stat, self.step.digest, lease=False)
-                assert self.source.fd is not None
-                moves.remove_named(self.files, source, self.step.id, place.name, place.fd)
-            finally:
-                self.files.close(fd)
-        if aside.exists() and aside.fd is not None:  # it had changed: it is somebody's, under its own name
-            moves.put_back(self.files, aside.name, aside.fd, aside.fd, self.source.name)
+        fd = self._files.open_file(place.name, place.fd)
+        try:
+            source = moves.Source(fd, self.step.path, stat, self.step.digest, lease=False)
+            with contextlib.suppress(SourceChanged):  # in this moment; it is back under its name
+                moves.remove_named(self._files, source, self.step.id, place.name, place.fd)
+        finally:
+            self._files.close(fd)
 
-    def _revert(self, aside: _Place) -> None:
-        if aside.exists() and aside.fd is not None:
-            moves.put_back(self.files, aside.name, aside.fd, aside.fd, self.source.name)
-        if self.step.action in ("trash", "quarantine") and self.target.fd is not None:
-            with contextlib.suppress(FileNotFoundError):
-                self.files.unlink(self.target.name + b".reason.txt", self.target.fd)
-        # A copy under its final name that is not whole cannot be ours: only verified copies are published.
+    def revert(self) -> Recovered:
+        """All goes back, as if it had never been tried; but what was copied and has no source left stays."""
+        self._come_home(self._aside)
+        self._come_home(self._take)
+        source, target = self._source.stat(), self._target.stat()
+        if source and target and (source.dev, source.ino) == (target.dev, target.ino):
+            self._target.remove()  # our own link, whatever was written into it since
+        elif self.placed is not None and self._held_by(self._source) is not None:
+            self._target.remove()
+        elif self.placed is not None and self._moves:
+            self._come_home(self._target)
+        elif self.placed is not None:
+            return self.finish()
+        if self._private:
+            self._reason.remove()
+        self._copy.remove()
+        self._target.sync()
+        self._source.sync()
+        left = self._held_by(self._source)
+        gone = left is None and self._source.stat() is None
+        return Recovered(self.step, Verdict.LOST_SIGHT if gone else Verdict.REVERTED, None, left)
+
+    def _come_home(self, place: _Place) -> None:
+        """Give a file on its way its place in the watch again."""
+        if place.stat() is None:
+            return
+        if self._source.fd is None or place.fd is None:
+            raise Stranded("its watch is away, where it has to go back to", path=self.step.path)
+        moves.put_back(self._files, place.name, place.fd, self._source.fd, self._source.name)
+
+    @property
+    def _reason(self) -> _Place:
+        return self._target.beside(self._target.name + moves.REASON)
 
 
-def sweep(library: OpenLibrary, open_steps: set[int]) -> list[bytes]:
-    """Remove copies and probes that no open step knows from `.mediad/tmp`; returns what was left there.
+def sweep(library: OpenLibrary, keep: Callable[[int], bool]) -> list[bytes]:
+    """Remove copies and probes from `.mediad/tmp`, of which nobody needs any; returns what was left there.
 
     Whatever else lies there may be an only exemplar and is never touched.
+
+    Args:
+        keep: says of a step's id that its files are still needed.
     """
     files = library.tree.files
     left: list[bytes] = []
@@ -204,7 +236,9 @@ def sweep(library: OpenLibrary, open_steps: set[int]) -> list[bytes]:
         tmp = dirs.fd(TMP)
         for name in files.list_dir(tmp):
             number, _, kind = name.partition(b".")
-            if kind in (b"copy", b"probe") and number.isdigit() and int(number) not in open_steps:
+            if kind in (b"copy", b"probe", b"take") and number.isdigit() and keep(int(number)):
+                continue
+            if kind in (b"copy", b"probe") and number.isdigit():
                 files.unlink(name, tmp)
             else:
                 left.append(name)

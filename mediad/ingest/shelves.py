@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import functools
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
@@ -15,7 +15,7 @@ import apsw
 from mediad import config
 from mediad.clock import Clock
 from mediad.errors import LibraryFull, LibraryOffline, LibraryReadOnly, MediadError, Retry
-from mediad.files import Files
+from mediad.files import Files, library_error
 from mediad.ingest.recover import Recovered, Verdict, recover, sweep
 from mediad.layout import key_of
 from mediad.library import OpenLibrary, open_library
@@ -48,10 +48,17 @@ class Shelf:
     id: int = 0
     state: State = State.OFFLINE
     error: str = ""
+    looking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
     def online(self) -> bool:
+        """Can be filed into."""
         return self.state is State.ONLINE
+
+    @property
+    def readable(self) -> bool:
+        """Its rows in the catalogue hold, though it may take nothing now."""
+        return self.library is not None and self.state in (State.ONLINE, State.FULL, State.READONLY)
 
 
 class Shelves:
@@ -60,6 +67,7 @@ class Shelves:
     Args:
         index: looks at a whole library for the first time, given the library and its row.
         changed: called when a state changed.
+        in_hand: says of a step that somebody is working on it, so that recovery keeps away.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Shelves:
         clock: Clock,
         index: Callable[[OpenLibrary, int], Awaitable[None]],
         changed: Callable[[], None],
+        in_hand: Callable[[int], bool],
         stopping: Callable[[], bool],
     ) -> None:
         self._config = settings
@@ -78,6 +87,7 @@ class Shelves:
         self._clock = clock
         self._index = index
         self._changed = changed
+        self._in_hand = in_hand
         self._stopping = stopping
         self.shelves = {name: Shelf(library) for name, library in settings.libraries.items()}
         self.rows: dict[str, int] = {}
@@ -85,13 +95,14 @@ class Shelves:
     def __getitem__(self, name: str) -> Shelf:
         return self.shelves[name]
 
-    def online(self) -> dict[str, int]:
-        """Rows by name of the libraries that can be filed into now."""
-        return {name: shelf.id for name, shelf in self.shelves.items() if shelf.online}
+    def readable(self) -> dict[str, int]:
+        """Rows by name of the libraries that can be read now."""
+        return {name: shelf.id for name, shelf in self.shelves.items() if shelf.readable}
 
     def open(self) -> dict[int, OpenLibrary]:
         """The libraries that can be read now, by row."""
-        return {shelf.id: shelf.library for shelf in self.shelves.values() if shelf.online and shelf.library}
+        open_now = (shelf for shelf in self.shelves.values() if shelf.readable)
+        return {shelf.id: shelf.library for shelf in open_now if shelf.library}
 
     def reason(self, name: str) -> MediadError:
         """Why a library cannot be filed into."""
@@ -106,7 +117,8 @@ class Shelves:
             AlreadyHeld, InvalidConfig: the daemon must not run like this.
         """
         for shelf in self.shelves.values():
-            await self._bring_online(shelf)
+            async with shelf.looking:
+                await self._bring_online(shelf)
 
     async def keep(self) -> None:
         """Go on looking: what went offline, full or read-only comes back by itself."""
@@ -117,14 +129,18 @@ class Shelves:
 
     async def look(self, shelf: Shelf, need: int = 0) -> None:
         """See how a library is now."""
-        if shelf.library is None:
-            try:
-                await self._bring_online(shelf)
-            except MediadError as error:
-                self._become(shelf, State.OFFLINE, str(error))
-            return
+        async with shelf.looking:
+            if shelf.library is None:
+                try:
+                    await self._bring_online(shelf)
+                except MediadError as error:
+                    self._become(shelf, State.OFFLINE, str(error))
+            else:
+                await self._check(shelf, shelf.library, need)
+
+    async def _check(self, shelf: Shelf, library: OpenLibrary, need: int) -> None:
         try:
-            await anyio.to_thread.run_sync(shelf.library.check, need)
+            await anyio.to_thread.run_sync(library.check, need)
         except MediadError as error:
             self.fault(shelf, error)
         else:
@@ -172,6 +188,9 @@ class Shelves:
             return
         try:
             await self._admit(shelf, library)
+        except OSError as error:
+            library.close()
+            self.fault(shelf, library_error(error, library.tree.root))
         except BaseException:
             library.close()
             raise
@@ -204,31 +223,42 @@ class Shelves:
         except BaseException:
             shelf.library = None
             raise
-        await self.look(shelf)
+        await self._check(shelf, library, 0)
 
     async def _recover(self, library: OpenLibrary, row: int) -> None:
-        steps = [step for step in await self._database.run(journal.open_steps) if step.library == row]
+        sets: dict[int, list[journal.OpenStep]] = {}
+        for step in await self._database.run(journal.open_steps):
+            if step.library == row and not self._in_hand(step.id):
+                sets.setdefault(step.item, []).append(step)
         tally = dict.fromkeys(Verdict, 0)
         still_open: set[int] = set()
-        for step in steps:
+        for steps in sets.values():
             try:
-                result = await anyio.to_thread.run_sync(recover, step, library, self._stopping)
-            except (OSError, InterruptedError) as error:
-                still_open.add(step.id)
-                log.error("step %d stays open: %s", step.id, error)  # noqa: TRY400
+                results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping)
+            except (OSError, MediadError) as error:
+                still_open.update(step.id for step in steps)
+                log.error("step %d stays open: %s", steps[0].id, error)  # noqa: TRY400
                 continue
-            await self._database.run(functools.partial(_record, result=result, now=self._clock.micros()))
-            tally[result.verdict] += 1
-        left = await anyio.to_thread.run_sync(sweep, library, still_open)
-        if steps:
+            await self._database.run(functools.partial(_record, results=results, now=self._clock.micros()))
+            for result in results:
+                tally[result.verdict] += 1
+        left = await anyio.to_thread.run_sync(
+            sweep, library, lambda step: step in still_open or self._in_hand(step)
+        )
+        if count := sum(tally.values()):
             told = ", ".join(f"{count} {verdict}" for verdict, count in tally.items() if count)
-            log.info("library %s: recovered %d files after a crash: %s", library.name, len(steps), told)
+            log.info("library %s: recovered %d files after a crash: %s", library.name, count, told)
         for name in left:
             log.warning("library %s: .mediad/tmp/%s is not ours and was left alone", library.name, name)
 
 
-def _record(connection: apsw.Connection, result: Recovered, now: int) -> None:
-    """Write down what recovery did with a step."""
+def _record(connection: apsw.Connection, results: Sequence[Recovered], now: int) -> None:
+    """Write down what recovery did with a set."""
+    for result in results:
+        _record_one(connection, result, now)
+
+
+def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
     step = result.step
     if result.verdict is Verdict.FINISHED:
         outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
@@ -249,6 +279,7 @@ def _record(connection: apsw.Connection, result: Recovered, now: int) -> None:
             digest=step.digest,
             role="principal" if step.id == step.item and not late else "companion",
         )
+        catalogue.forget_found(connection, step.library, destination)
         journal.finish(connection, [ending], [], now)
         return
     journal.revert(connection, [step.id], "reverted after a crash", now)

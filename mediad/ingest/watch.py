@@ -114,12 +114,15 @@ class Watcher:
         self._threads = anyio.CapacityLimiter(math.inf)  # a hung mount must not starve the others
 
     async def once(self) -> None:
-        """Look at everything once, without watching.
-
-        Raises:
-            OSError: the root cannot be read.
-        """
-        await self._scan_everything()
+        """Look at everything once, without watching; a root that cannot be read is told by `state`."""
+        try:
+            await self._scan_everything()
+        except FileNotFoundError:
+            self._become(State.OFFLINE, "the folder is missing")
+        except OSError as error:
+            self._become(State.ERROR, error.strerror or str(error))
+        else:
+            self._show_state()
 
     def mark_everything(self) -> None:
         """Ask for a scan of the whole folder now."""

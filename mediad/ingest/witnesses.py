@@ -4,6 +4,7 @@ same size makes it matter.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -54,13 +55,19 @@ async def read_unread(
 ) -> None:
     """Hash every unread file of these sizes, so that the planner can compare contents.
 
+    What cannot be read now stays unread, and witnesses nothing.
+
     Args:
         libraries: those that are online, by their row in the catalogue.
         sizes: in bytes.
     """
     unread = await database.run(lambda connection: catalogue.unread_of_sizes(connection, libraries, sizes))
     for file, row, path in unread:
-        found = await anyio.to_thread.run_sync(_read, libraries[row], path, stopping)
+        try:
+            found = await anyio.to_thread.run_sync(_read, libraries[row], path, stopping)
+        except (OSError, MediadError) as error:
+            log.debug("library at %s: %s: %s", printable(libraries[row].tree.root), printable(path), error)
+            continue
         await database.run(_note(file, found))
 
 
@@ -75,6 +82,11 @@ def _note(file: int, found: tuple[bytes, Stat] | None) -> Callable[[apsw.Connect
 
 
 def _read(library: OpenLibrary, path: bytes, stopping: Callable[[], bool]) -> tuple[bytes, Stat] | None:
+    """Digest and state of a library file, None where it is missing.
+
+    Raises:
+        OSError, MediadError: it cannot be read now, or the library is away, so that nothing is concluded.
+    """
     files = library.tree.files
     try:
         with library.tree.dirs() as dirs:
@@ -85,5 +97,8 @@ def _read(library: OpenLibrary, path: bytes, stopping: Callable[[], bool]) -> tu
                 return digest_of(files, fd, stat.size, stopping), stat
             finally:
                 files.close(fd)
-    except (OSError, MediadError):  # missing or unreadable: no witness
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        library.check()
         return None

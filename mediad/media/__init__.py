@@ -1,7 +1,10 @@
 """What a file is: its format, capture date, camera, origin, and which files belong together.
 
-PURE and used by the daemon itself: `kind` (with `formats` and `whole`), `dates` (with `names`), `origin`,
-`companions`, `wire`. Everything else parses untrusted bytes and runs only in a worker, started as
-`python -m mediad.media` by `mediad.workers`: `read` is its entry, `images`, `heif` and `video` know the
-containers, `exif` and `xmp` the metadata in them, `found` is what they hand on.
+Most of it runs in workers, started as `python -m mediad.media` by `mediad.workers`. `read` parses untrusted
+bytes: `images`, `heif` and `video` know the containers, `exif` and `xmp` the metadata in them, `found` is
+what they hand on. From its `reading`, `conclude` tells what the daemon decides on, by `dates` (with `names`
+and `zone`) and `origin`. What arrives there by `wire` are `mediad.model.Facts`.
+
+The daemon itself uses `kind` (with `formats` and `whole`), `companions` and `wire`, and where a worker is
+lost, `conclude`. All of these are PURE but `zone`, which looks time zones up.
 """

@@ -239,8 +239,12 @@ _LOCAL_HEADERS = frozenset(
     )
 )
 # Zeros of the clocks that files use: QuickTime's and Unix's. A day's slack, since zones shift them.
-_ZEROS = (date(1904, 1, 1), date(1970, 1, 1))
+_ZEROS = frozenset(
+    zero + timedelta(days=shift) for zero in (date(1904, 1, 1), date(1970, 1, 1)) for shift in (-1, 0, 1)
+)
 _AHEAD = timedelta(days=1)
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
 _LONGEST_CLIP = timedelta(hours=6)  # between the start in a name and the end in a header; thin air
 _SHORT_CLIP = timedelta(minutes=10)
 _JITTER = timedelta(seconds=5)
@@ -266,7 +270,7 @@ def choose(
         now_utc: the present, aware.
         make, model: the camera, since some makers break the rules in known ways.
     """
-    ahead = now_utc.astimezone(UTC) + _AHEAD
+    ahead = now_utc.astimezone(UTC).replace(tzinfo=None) + _AHEAD
     ranked: list[tuple[tuple[bool, bool, int, int], int, Candidate, Taken]] = []
     for number, candidate in enumerate(candidates):
         reading = _as_local_header(candidate, make, model)
@@ -293,20 +297,28 @@ def _as_local_header(candidate: Candidate, make: str, model: str) -> Candidate:
 
 
 def _believe(candidate: Candidate, settings: DateSettings, ahead: datetime) -> Taken | None:
-    """The candidate as a capture date, or None if it is not to be believed at all."""
+    """The candidate as a capture date, or None if it is not to be believed at all.
+
+    Args:
+        ahead: the last moment that is believed, in UTC, naive.
+    """
     moment, source = candidate.moment, candidate.source
     if moment is None or (source, candidate.tag) in _NEVER or not _is_source(candidate, settings):
         return None
     if not 1826 <= moment.year <= 9000 or moment.tzinfo is not None:  # before photography; overflow
         return None
+    if moment.date() in _ZEROS:
+        return None
+    offset = candidate.offset_minutes
     if candidate.utc:
+        if moment > ahead:
+            return None
         aware = moment.replace(tzinfo=UTC).astimezone(settings.timezone)
         offset = _minutes(aware.utcoffset())
         moment = aware.replace(tzinfo=None)
-    else:
-        offset = candidate.offset_minutes
-        aware = _aware(moment, offset, settings.timezone)
-    if moment.date() < settings.earliest or aware > ahead or _is_zero(candidate.moment):
+    elif _is_after(moment, offset, settings.timezone, ahead):
+        return None
+    if moment.date() < settings.earliest:
         return None
     return Taken(moment, offset, source, candidate.tag, _confidence(candidate))
 
@@ -317,18 +329,17 @@ def _is_source(candidate: Candidate, settings: DateSettings) -> bool:
     return settings.mtime == "always" or (settings.mtime == "card" and not candidate.doubt)
 
 
-def _aware(moment: datetime, offset: int | None, zone: tzinfo) -> datetime:
-    if offset is None:
-        return moment.replace(tzinfo=zone)
-    return moment.replace(tzinfo=UTC) - timedelta(minutes=offset)
+def _is_after(moment: datetime, offset: int | None, zone: tzinfo, ahead: datetime) -> bool:
+    """Is a local time, of this offset or else in this zone, later than that moment in UTC?"""
+    if offset is not None:
+        return moment - timedelta(minutes=offset) > ahead
+    if moment <= ahead - _DAY:  # no zone is a whole day away, and looking it up takes long
+        return False
+    return moment.replace(tzinfo=zone) > ahead.replace(tzinfo=UTC)
 
 
 def _minutes(offset: timedelta | None) -> int | None:
-    return None if offset is None else round(offset / timedelta(minutes=1))
-
-
-def _is_zero(moment: datetime | None) -> bool:
-    return moment is not None and any(abs(moment.date() - zero) <= timedelta(days=1) for zero in _ZEROS)
+    return None if offset is None else round(offset / _MINUTE)
 
 
 def _confidence(candidate: Candidate) -> Confidence:
@@ -340,7 +351,9 @@ def _confidence(candidate: Candidate) -> Confidence:
 
 def _is_reset_clock(moment: datetime | None) -> bool:
     """Midnight that begins a year: where a camera's clock starts when its battery was out."""
-    return moment is not None and moment.timetuple()[1:6] == (1, 1, 0, 0, 0)
+    if moment is None or moment.month != 1 or moment.day != 1:
+        return False
+    return moment.hour == moment.minute == moment.second == 0
 
 
 def _rank(candidate: Candidate, taken: Taken, settings: DateSettings) -> tuple[bool, bool, int, int]:

@@ -48,6 +48,7 @@ _EPOCH = re.compile(
     _FLAGS,
 )
 _EPOCH_SECONDS = re.compile(r"^RPReplay_Final(?P<stamp>1\d{9})(?!\d)", _FLAGS)
+_EIGHT_DIGITS = re.compile(r"(?:\d\D*){8}", _FLAGS)  # no date has fewer, and most names do
 _UTC_NAMES = re.compile(r"^PXL_", _FLAGS)
 
 
@@ -61,7 +62,7 @@ def from_filename(name: bytes) -> tuple[Candidate, ...]:
     stem, _, extension = text.rpartition(".")
     if not stem or extension.isdigit():  # no extension: "2018-04-12 19.24.49"
         stem = text
-    if not any(char.isdigit() for char in stem):
+    if _EIGHT_DIGITS.search(stem) is None:
         return ()
     plain = _DIGEST.sub(lambda match: "x" * len(match[0]), stem)
     for reader in (_month_first, _twelve_hours, _full, _epoch, _day):

@@ -146,6 +146,14 @@ def remember_found(
             connection.execute("UPDATE file SET missing = 0 WHERE id = ?", (row[0],))
 
 
+def forget_found(connection: apsw.Connection, library: int, path: bytes) -> None:
+    """A file that a look at the library showed turns out to be ours."""
+    connection.execute(
+        "DELETE FROM file WHERE library = ? AND name_key = ? AND path = ? AND role = 'found'",
+        (library, key_of(path), path),
+    )
+
+
 def library_indexed(connection: apsw.Connection, library: int, now: int) -> None:
     """All that lies in the library is known by name and size."""
     connection.execute("UPDATE library SET indexed = ? WHERE id = ?", (now, library))

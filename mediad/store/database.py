@@ -124,19 +124,28 @@ class Database:
         """Run `work` in a thread within one transaction; durable when this returns.
 
         `work` must be quick and must not keep the connection. If it raises, nothing of it stays.
+
+        Raises:
+            CatalogueBroken: SQLite failed (disk full, I/O error, corruption).
         """
 
         def unit() -> T:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(self._connection)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # some errors have rolled it back already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
             return result
 
-        return await anyio.to_thread.run_sync(unit, limiter=self._one)
+        try:
+            return await anyio.to_thread.run_sync(unit, limiter=self._one)
+        except apsw.Error as error:
+            raise CatalogueBroken(
+                f"the catalogue cannot be used: {error}", remedy="see that its disk is whole and has room"
+            ) from error
 
     def close(self) -> None:
         self._connection.close()

@@ -185,7 +185,10 @@ class FaultyDatabase(Database):
             before = connection.total_changes()
             result = work(connection)
             if connection.total_changes() != before:
-                self._faults.before("commit")
+                try:
+                    self._faults.before("commit")
+                except OSError as error:
+                    raise apsw.IOError("disk I/O error") from error
             elif self._faults.dead:
                 raise Crash
             return result

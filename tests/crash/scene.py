@@ -30,7 +30,7 @@ from mediad.store import journal
 from mediad.store.database import open_database
 from mediad.workers import WorkerPool
 from tests import samples
-from tests.crash.faulty import FaultyDatabase, FaultyFiles, Faults
+from tests.crash.faulty import Faults, FaultyDatabase, FaultyFiles
 
 CONFIG = """
 [library.photos]

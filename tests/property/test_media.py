@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import get_args
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 
 from mediad.media import exif, xmp
 from mediad.media.companions import form_sets, is_companion_name, key
-from mediad.media.dates import DateSettings, choose, from_filename
+from mediad.media.conclude import LONGEST_EVIDENCE, conclude
+from mediad.media.dates import DateRules, DateSettings, choose, from_filename, mtime_candidate
 from mediad.media.kind import FORMATS, claimed, ends_whole, sniff
 from mediad.media.origin import origin
 from mediad.media.read import read
-from mediad.media.wire import frame, replies_from_json, request, request_from_json, to_json
-from mediad.model import Candidate, Facts, Identity, Kind, Sighting, Stat, Taken
+from mediad.media.reading import Candidate, File, Reading
+from mediad.media.wire import HEADER, reply, reply_from_json, request, request_from_json
+from mediad.model import Facts, Identity, Kind, Sighting, Stat, Taken
 from tests import samples
 
 MAGIC = [
@@ -51,13 +54,13 @@ CANDIDATES = st.builds(
     doubt=st.sampled_from(["", "doubtful"]),
 )
 NUMBERS = st.none() | st.integers(0, 1 << 31)
-FACTS = st.builds(
-    Facts,
+READINGS = st.builds(
+    Reading,
     format=st.sampled_from(["", *FORMATS]),
     kind=st.sampled_from(get_args(Kind)),
     unreadable=TEXTS,
     damaged=TEXTS,
-    candidates=st.lists(CANDIDATES, max_size=5).map(tuple),
+    candidates=st.lists(CANDIDATES, max_size=40).map(tuple),
     make=TEXTS,
     model=TEXTS,
     software=TEXTS,
@@ -68,6 +71,16 @@ FACTS = st.builds(
     content_id=TEXTS,
     comment=TEXTS,
 )
+FILES = st.builds(
+    File,
+    fd=st.integers(3, 99),
+    name=st.binary(max_size=60),
+    size=st.integers(0, 1 << 50),
+    mtime_ns=st.integers(-(1 << 63), 1 << 63),
+    on_card=st.booleans(),
+)
+SETTINGS = DateSettings(ZoneInfo("Europe/Berlin"))
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 TAKEN = st.none() | st.builds(
     Taken,
     local=st.datetimes(datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2020-01-01T00:00:08")),
@@ -85,11 +98,17 @@ def test_any_bytes_can_be_sniffed_and_ended(data: bytes, name: bytes) -> None:
         assert ends_whole(form, lambda at, length: data[at : at + length], len(data)) in (True, False, None)
 
 
+def travels(reading: Reading, file: File) -> Facts:
+    """What follows from a reading, as it arrives at the daemon."""
+    found = conclude(reading, file, SETTINGS, NOW)
+    assert reply_from_json(reply([found])[HEADER:], 1) == [found]
+    assert len(found.evidence) <= LONGEST_EVIDENCE
+    return found
+
+
 @given(GARBAGE, NAMES)
 def test_any_bytes_can_be_read(data: bytes, name: bytes) -> None:
-    found = read(io.BytesIO(data), name, len(data))
-    assert replies_from_json(frame([to_json(found)])[4:], 1) == [found]
-    origin(name, found)
+    travels(read(io.BytesIO(data), name, len(data)), File(3, name, len(data), 0, on_card=False))
 
 
 @given(st.sampled_from(SOUND), st.data())
@@ -98,8 +117,9 @@ def test_any_damage_can_be_read(data: bytes, draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(0, 9))):
         if broken:
             broken[draw.draw(st.integers(0, len(broken) - 1))] = draw.draw(st.integers(0, 255))
-    found = read(io.BytesIO(bytes(broken)), b"x", len(broken))
-    assert replies_from_json(frame([to_json(found)])[4:], 1) == [found]
+    file = File(3, b"x", len(broken), 0, on_card=True)
+    found = travels(read(io.BytesIO(bytes(broken)), file.name, file.size), file)
+    assert found.taken is None or not found.damaged or found.taken.confidence == "low"
 
 
 @given(st.binary(max_size=400))
@@ -156,15 +176,48 @@ def test_what_is_chosen_is_possible(
     assert choose(candidates, settings, now, make=make) == taken
 
 
-@given(st.lists(FACTS, max_size=3))
-def test_facts_survive_the_wire(facts: list[Facts]) -> None:
-    assert replies_from_json(frame([to_json(one) for one in facts])[4:], len(facts)) == facts
+@given(st.lists(st.tuples(READINGS, FILES), max_size=3))
+def test_facts_survive_the_wire(read: list[tuple[Reading, File]]) -> None:
+    found = [conclude(reading, file, SETTINGS, NOW) for reading, file in read]
+    assert reply_from_json(reply(found)[HEADER:], len(found)) == found
 
 
-@given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 1 << 50)), max_size=32))
-def test_requests_survive_the_wire(files: list[tuple[bytes, int]]) -> None:
-    names, sizes = [name for name, _ in files], [size for _, size in files]
-    assert request_from_json(request(names, sizes)[4:]) == files
+@given(READINGS, FILES)
+def test_evidence_tells_of_every_candidate(reading: Reading, file: File) -> None:
+    found = travels(reading, file)
+    evidence = json.loads(found.evidence)
+    told = [(one["source"], one["tag"], one["raw"], one["offset"]) for one in evidence["candidates"]]
+    there = [
+        (one.source, one.tag, one.raw, one.offset_minutes)
+        for one in (
+            *reading.candidates,
+            *from_filename(file.name),
+            mtime_candidate(file.mtime_ns, on_card=True),
+        )
+    ]
+    assert told == there[: len(told)]
+    if len(found.evidence) < LONGEST_EVIDENCE - 2048:  # nothing was left out to make it shorter
+        assert len(told) == min(24, len(there))
+    assert evidence.get("tag", "") == (found.taken.tag if found.taken else "")
+    assert evidence.get("origin", "") == found.origin == origin(file.name, reading)
+    assert "" not in evidence.values()
+    assert None not in evidence.values()
+
+
+@given(
+    st.lists(FILES, max_size=32),
+    st.builds(
+        DateRules,
+        zone=st.sampled_from(["system", "Asia/Tokyo"]),
+        sources=st.lists(st.sampled_from(SOURCES), unique=True).map(tuple),
+        mtime=st.sampled_from(["never", "card", "always"]),
+        earliest=st.dates(),
+    ),
+    st.datetimes(timezones=st.just(UTC)),
+)
+def test_requests_survive_the_wire(files: list[File], rules: DateRules, now: datetime) -> None:
+    body = request(files, rules, now)[HEADER:]
+    assert request_from_json(body, [file.fd for file in files]) == (files, rules, now)
 
 
 MEMBER_NAMES = st.builds(
@@ -184,9 +237,9 @@ def test_every_file_is_in_exactly_one_set_or_an_orphan(
     for number, (name, taken, content_id) in enumerate(files):
         form = claimed(name)
         assert form is not None
-        facts = Facts(form.name, form.kind, content_id=content_id)
+        facts = Facts(form.name, form.kind, content_id=content_id, taken=taken)
         sighting = Sighting("inbox", name, Stat(1, number, 0, 0, 0))
-        members.append(Identity(sighting, b"", facts, taken=taken))
+        members.append(Identity(sighting, b"", facts))
     sets, orphans = form_sets(members)
     found = [*orphans, *(member for one in sets for member in one.members)]
     assert Counter(id(member) for member in found) == Counter(id(member) for member in members)

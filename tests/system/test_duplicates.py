@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests import mounting, samples
 from tests.system.daemon import Daemon
+from tests.system.once import DAY, MOVE, QUIET, kept, picture, run_once, xmp
 from tests.trees import files
 
-TAKEN = datetime(2021, 3, 1, 8, 0, 0)  # noqa: DTZ001 - local time, as cameras keep it
-DAY = b"2021/2021-03-01/"
-MOVE = {"action": "move", "settle": "0s"}
-QUIET = {"daemon": {"log_level": "info"}}
 LEAVE = {"duplicates": {"exact": "leave"}}
-
-
-def picture(seed: int = 0) -> bytes:
-    return samples.jpeg(TAKEN, seed=seed, size=(32, 24))
-
-
-def run_once(daemon: Daemon, code: int = 0) -> list[str]:
-    ended = daemon.run_once()
-    assert ended.code == code, "\n".join(ended.lines)
-    for name in daemon.settings["library"]:
-        if daemon.folders[name].exists():
-            assert files(daemon.folders[name] / ".mediad" / "tmp") == {}
-    return ended.lines
-
-
-def trashed(daemon: Daemon, library: str | None = None) -> list[bytes]:
-    """The contents of the trash; each has its reason beside it, and nothing else is there."""
-    folder = daemon.folders[library] if library else daemon.library
-    found = files(folder / ".mediad" / "trash")
-    kept = {name for name in found if not name.endswith(b".reason.txt")}
-    assert found.keys() == kept | {name + b".reason.txt" for name in kept}
-    return sorted(found[name] for name in kept)
 
 
 def counts(daemon: Daemon, watch: str | None = None) -> dict[str, int]:
@@ -58,7 +32,7 @@ def test_a_copy_of_what_is_filed_goes_to_trash_with_its_reason(tmp_path: Path) -
         run_once(daemon)
         assert daemon.filed() == {DAY + b"IMG_1.jpg": picture()}
         assert daemon.left() == {b"from a friend/": None}
-        assert trashed(daemon) == [picture()]
+        assert kept(daemon, "trash") == [picture()]
         (reason,) = (text for name, text in daemon.private("trash").items() if name.endswith(b".reason.txt"))
         assert reason.decode() == (
             f"duplicate: same content as photos/2021/2021-03-01/IMG_1.jpg\nfrom: {os.fsdecode(path)}\n"
@@ -82,10 +56,10 @@ def test_elsewhere_it_is_left(
         run_once(daemon)
         daemon.put("IMG_2.jpg", picture())
         daemon.put("a/IMG_3.jpg", picture())
-        daemon.put("a/IMG_3.xmp", samples.xmp_sidecar())
+        daemon.put("a/IMG_3.xmp", xmp(1))
         run_once(daemon)
         assert set(daemon.filed()) == {DAY + b"IMG_1.jpg", DAY + b"IMG_1.xmp"}
-        assert trashed(daemon) == []
+        assert kept(daemon, "trash") == []
         assert counts(daemon) == {"filed": 2, "duplicate": 2}
         left = {b"IMG_2.jpg", b"a/IMG_3.jpg"}
         everything = left | {b"IMG_1.jpg", b"a/IMG_3.xmp"}
@@ -101,7 +75,7 @@ def test_three_thousand_copies_at_once(tmp_path: Path) -> None:
             daemon.put(f"{number % 7}/IMG_{number}.jpg", picture())
         run_once(daemon)
         assert list(daemon.filed().values()) == [picture()]
-        assert trashed(daemon) == [picture()] * 2999
+        assert kept(daemon, "trash") == [picture()] * 2999
         assert files(daemon.inbox) == {}
         assert counts(daemon) == {"filed": 1, "duplicate": 2999}
 
@@ -113,7 +87,7 @@ def test_more_copies_than_files_may_be_open(tmp_path: Path) -> None:
         for number in range(1500):
             daemon.put(f"IMG_{number}.jpg", picture())
         run_once(daemon)
-        assert len(trashed(daemon)) == 1499
+        assert len(kept(daemon, "trash")) == 1499
         assert files(daemon.inbox) == {}
 
 
@@ -125,7 +99,7 @@ def test_copies_in_two_watches_at_once(tmp_path: Path) -> None:
             for name in watches:
                 daemon.put(f"IMG_{number}.jpg", pictures[number], folder=daemon.folders[name])
         run_once(daemon)
-        assert sorted(daemon.filed().values()) == trashed(daemon) == sorted(pictures)
+        assert sorted(daemon.filed().values()) == kept(daemon, "trash") == sorted(pictures)
         assert (files(daemon.folders["phone"]), files(daemon.folders["card"])) == ({}, {})
 
 
@@ -143,7 +117,7 @@ def test_across_libraries_only_with_scope_all(tmp_path: Path, scope: str, at_onc
                 run_once(daemon)
         run_once(daemon)
         filed = sorted((*daemon.filed("first").values(), *daemon.filed("second").values()))
-        gone = trashed(daemon, "first") + trashed(daemon, "second")
+        gone = kept(daemon, "trash", "first") + kept(daemon, "trash", "second")
         once = sorted(picture(number) for number in range(20))
         assert (filed, sorted(gone)) == ((once, once) if scope == "all" else (sorted(once * 2), []))
         assert files(daemon.folders["phone"]) == files(daemon.folders["card"]) == {}
@@ -164,7 +138,7 @@ def test_against_what_was_in_the_library_before(tmp_path: Path) -> None:
             b"old/other.jpg": picture(2) + b"longer",
             DAY + b"IMG_3.jpg": picture(3),
         }
-        assert trashed(daemon) == [picture(1)]
+        assert kept(daemon, "trash") == [picture(1)]
         unread = daemon.query("SELECT path FROM file WHERE digest IS NULL")
         assert unread == [(b"old/other.jpg",)]
 
@@ -175,7 +149,7 @@ def test_on_the_first_run_too(tmp_path: Path) -> None:
         daemon.put("IMG_1.jpg", picture())
         run_once(daemon)
         assert daemon.filed() == {b"old/picture.jpg": picture()}
-        assert trashed(daemon) == [picture()]
+        assert kept(daemon, "trash") == [picture()]
 
 
 # -- who is no witness ------------------------------------------------------------------------------
@@ -227,7 +201,7 @@ def test_what_is_not_there_any_more_is_no_witness(
             daemon.put("IMG_1.jpg", picture())
             run_once(daemon)
         assert set(daemon.filed()) == {DAY + b"IMG_1.jpg"}
-        before = trashed(daemon)
+        before = kept(daemon, "trash")
         harm(daemon.library / "2021/2021-03-01/IMG_1.jpg")
         harmed = daemon.filed()
         daemon.put("IMG_1.jpg", picture())
@@ -237,7 +211,7 @@ def test_what_is_not_there_any_more_is_no_witness(
         assert harmed.items() <= after.items()
         (new,) = after.keys() - harmed.keys()
         assert after[new] == picture()
-        assert trashed(daemon) == sorted([*before, picture()])
+        assert kept(daemon, "trash") == sorted([*before, picture()])
         assert daemon.left() == {}
 
 
@@ -247,13 +221,13 @@ def test_another_copy_in_the_library_is_a_witness_where_the_first_is_none(tmp_pa
             daemon.put("old/" + name, picture(), folder=daemon.library)
         daemon.put("IMG_1.jpg", picture())
         run_once(daemon)
-        assert len(trashed(daemon)) == 1
+        assert len(kept(daemon, "trash")) == 1
         (daemon.library / "old/a.jpg").unlink()
         edited(daemon.library / "old/b.jpg")
         daemon.put("IMG_2.jpg", picture())
         run_once(daemon)
         assert set(daemon.filed()) == {b"old/b.jpg", b"old/c.jpg"}
-        assert len(trashed(daemon)) == 2
+        assert len(kept(daemon, "trash")) == 2
 
 
 def test_an_offline_library_is_no_witness(tmp_path: Path) -> None:
@@ -267,7 +241,7 @@ def test_an_offline_library_is_no_witness(tmp_path: Path) -> None:
         daemon.put("IMG_1.jpg", picture(), folder=daemon.folders["card"])
         run_once(daemon, code=3)
         assert daemon.filed("second") == {DAY + b"IMG_1.jpg": picture()}
-        assert trashed(daemon, "second") == []
+        assert kept(daemon, "trash", "second") == []
 
 
 # -- hard links -------------------------------------------------------------------------------------
@@ -284,7 +258,7 @@ def test_a_hard_link_of_the_librarys_file_is_left(tmp_path: Path, origin: str) -
         run_once(daemon)
         assert daemon.left() == {b"linked.jpg": picture()}
         assert daemon.filed() == {DAY + b"IMG_1.jpg": picture()}
-        assert trashed(daemon) == []
+        assert kept(daemon, "trash") == []
         assert daemon.outcome("linked.jpg").outcome == "duplicate"
         assert "very same file" in daemon.outcome("linked.jpg").reason
         run_once(daemon)
@@ -297,7 +271,7 @@ def test_two_names_of_one_file_in_a_watch(tmp_path: Path) -> None:
         run_once(daemon)
         assert list(daemon.filed().values()) == [picture()]
         assert counts(daemon) == {"filed": 1, "duplicate": 1}
-        assert trashed(daemon) == []
+        assert kept(daemon, "trash") == []
 
 
 # -- what is never a duplicate on its own -----------------------------------------------------------
@@ -312,7 +286,7 @@ def test_empty_files_are_never_compared(tmp_path: Path) -> None:
         assert set(daemon.left()) == {b"a.jpg", b"b.mov", b"c.xmp"}
         assert counts(daemon) == {"ignored": 3}
         assert {outcome.code for outcome in daemon.outcomes().values()} == {"empty"}
-        assert trashed(daemon) == []
+        assert kept(daemon, "trash") == []
 
 
 def test_companions_are_never_compared_on_their_own(tmp_path: Path) -> None:
@@ -328,4 +302,4 @@ def test_companions_are_never_compared_on_their_own(tmp_path: Path) -> None:
         run_once(daemon)
         assert daemon.outcome("lonely.aae")[:2] == ("ignored", "orphan")
         assert daemon.left() == {b"lonely.aae": samples.aae()}
-        assert trashed(daemon) == []
+        assert kept(daemon, "trash") == []

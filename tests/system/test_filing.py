@@ -10,27 +10,11 @@ import pytest
 
 from tests import samples
 from tests.system.daemon import Daemon
+from tests.system.once import ACTIONS, DAY, MOVE, TAKEN, picture, run_once
 from tests.trees import files, tree
 
-TAKEN = datetime(2021, 3, 1, 8, 0, 0)  # noqa: DTZ001 - local time, as cameras keep it
-DAY = b"2021/2021-03-01/"
-MOVE = {"action": "move", "settle": "0s"}
 
-
-def picture(seed: int = 0, taken: datetime = TAKEN, **metadata: str) -> bytes:
-    return samples.jpeg(taken, seed=seed, size=(32, 24), **metadata)
-
-
-def run_once(daemon: Daemon, code: int = 0) -> list[str]:
-    """Run it to its end; returns what it said. Nothing may stay behind in the library's `tmp`."""
-    ended = daemon.run_once()
-    assert ended.code == code, "\n".join(ended.lines)
-    for name in daemon.settings["library"]:
-        assert files(daemon.folders[name] / ".mediad" / "tmp") == {}
-    return ended.lines
-
-
-@pytest.mark.parametrize("action", ["copy", "move", "hardlink"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_a_tree_is_filed_by_date_and_stays_filed(tmp_path: Path, action: str) -> None:
     with Daemon(tmp_path, watch={"action": action, "settle": "0s"}, start=False) as daemon:
         new_year = datetime(2020, 1, 1, 0, 1, 30)  # noqa: DTZ001
@@ -139,7 +123,7 @@ def test_other_files_of_the_same_name_are_numbered(tmp_path: Path) -> None:
         assert set(daemon.filed().values()) == {picture(seed) for seed in range(6)}
 
 
-@pytest.mark.parametrize("action", ["copy", "move", "hardlink"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_names_that_compare_equal_collide(tmp_path: Path, action: str) -> None:
     triples = [
         ("IMG_1.jpg", "IMG_1.jpg", "IMG_1-1.jpg"),
@@ -160,7 +144,7 @@ def test_names_that_compare_equal_collide(tmp_path: Path, action: str) -> None:
         }
 
 
-@pytest.mark.parametrize("action", ["copy", "move", "hardlink"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_a_file_that_nobody_told_of_is_not_overwritten(tmp_path: Path, action: str) -> None:
     with Daemon(tmp_path, watch={"action": action, "settle": "0s"}, start=False) as daemon:
         run_once(daemon)  # the library is known from here on, and known to be empty
@@ -203,7 +187,7 @@ def test_what_stands_where_a_folder_should_be_is_left_alone(tmp_path: Path, kind
 # -- names at the edge ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("action", ["copy", "move", "hardlink"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_names_of_255_bytes(tmp_path: Path, action: str) -> None:
     names = [
         b"x" * 251 + b".jpg",

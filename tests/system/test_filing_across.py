@@ -8,32 +8,18 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests import mounting, samples
+from tests import mounting
 from tests.mounting import Factory
 from tests.system.daemon import Daemon
+from tests.system.once import ACTIONS, DAY, MOVE, picture, run_once
 from tests.trees import files
 
-TAKEN = datetime(2021, 3, 1, 8, 0, 0)  # noqa: DTZ001 - local time, as cameras keep it
-DAY = b"2021/2021-03-01/"
-MOVE = {"action": "move", "settle": "0s"}
-ACTIONS = ("copy", "move", "hardlink")
 TIME = 1_614_589_200_123_456_789  # nanoseconds; no filesystem here rounds it
-
-
-def picture(seed: int = 0) -> bytes:
-    return samples.jpeg(TAKEN, seed=seed, size=(32, 24))
-
-
-def run_once(daemon: Daemon, code: int = 0) -> list[str]:
-    ended = daemon.run_once()
-    assert ended.code == code, "\n".join(ended.lines)
-    assert files(daemon.library / ".mediad" / "tmp") == {}
-    return ended.lines
+OTHER = 4242  # a user
 
 
 def dress(path: bytes) -> None:
@@ -165,6 +151,23 @@ def test_what_is_mounted_below_a_watch(tmp_path: Path, action: str, kind: str) -
             assert codes == ["cannot-link"] * 3
 
 
+def test_a_mount_below_a_watch_spoils_nothing_beside_it(tmp_path: Path) -> None:
+    with (
+        Daemon(tmp_path, watch={"action": "hardlink"}, start=False) as daemon,
+        mounting.Mounts(daemon.inbox) as mounts,
+    ):
+        (tmp_path / "card").mkdir()
+        card = mounts.bind(tmp_path / "card")
+        daemon.put("IMG_0.jpg", picture(0))
+        daemon.start()
+        daemon.wait_for("IMG_0.jpg", "filed")
+        daemon.put("IMG_1.jpg", picture(1), folder=card)
+        daemon.wait_for(f"{card.name}/IMG_1.jpg", "failed")
+        daemon.put("IMG_2.jpg", picture(2))
+        daemon.wait_for("IMG_2.jpg", "filed")
+        daemon.kill()
+
+
 # -- what the library is to look like ----------------------------------------------------------------
 
 
@@ -217,9 +220,6 @@ def powerless() -> tuple[str, ...]:
     return program, "--bounding-set=-all", "--inh-caps=-all"
 
 
-OTHER = 4242
-
-
 def test_files_of_others_in_our_folder_are_moved(tmp_path: Path, powerless: tuple[str, ...]) -> None:
     """The system forbids hard links to files of others; renaming them is what remains."""
     if Path("/proc/sys/fs/protected_hardlinks").read_text("ascii").strip() != "1":
@@ -251,6 +251,9 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, powerless: tuple[str, 
         assert daemon.filed() == {DAY + name: data for name, data in content.items()}
         assert daemon.left() == content
         assert {outcome.outcome for outcome in daemon.outcomes().values()} == {"filed"}
+        with (daemon.inbox / "IMG_0.jpg").open("r+b") as stream:  # as its owner may
+            stream.write(b"scribble")
+        assert daemon.filed()[DAY + b"IMG_0.jpg"] == picture(0)
 
 
 def test_a_file_that_may_not_be_read_fails_alone(tmp_path: Path, powerless: tuple[str, ...]) -> None:

@@ -148,9 +148,7 @@ async def test_real_pairs(rows: list[Row]) -> None:
     for case in await cases(rows, TYPES):
         name = case.row["file"]
         sighting = Sighting("inbox", os.fsencode(name), Stat(0, 0, 0, 0, 0))
-        members.setdefault(name.rpartition("/")[0], []).append(
-            Identity(sighting, b"", case.facts)
-        )
+        members.setdefault(name.rpartition("/")[0], []).append(Identity(sighting, b"", case.facts))
     sets, _ = form_sets(members["livephoto"])
     pair = next(one for one in sets if one.companions)
     assert (pair.principal.name, [one.name for one in pair.companions]) == (

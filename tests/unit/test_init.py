@@ -68,7 +68,9 @@ def test_a_library_that_cannot_be_written(
     monkeypatch.setattr("mediad.cli.init.bless", refuse)
     assert main(["init", "--config", "c.toml", "--watch", "w", "--library", "l"]) == 73
     said = capsys.readouterr().err
-    assert said == f"mediad: {tmp_path}/l: cannot become a library: cannot be written: Read-only file system\n"
+    assert (
+        said == f"mediad: {tmp_path}/l: cannot become a library: cannot be written: Read-only file system\n"
+    )
     assert not (tmp_path / "c.toml").exists()
 
 

@@ -53,7 +53,7 @@ def answers(body, descriptors):
         connection.sendall((1 << 31).to_bytes(4, "big"))
         signal.pause()
     if b"more" in names:
-        connection.sendall(wire.reply(real(body, descriptors)) + b"more")
+        connection.sendall(wire.reply(real(body, descriptors)) + b"}")
         signal.pause()
     if b"slow" in names:
         for byte in wire.reply(real(body, descriptors)):
@@ -212,9 +212,7 @@ async def test_dates_are_chosen_by_the_rules_of_each_request(descriptor: int) ->
     assert [one.taken for one in (*early, *late, *never)] == [None] * 3
 
 
-async def test_workers_share_the_systems_time_zone(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_workers_share_the_systems_time_zone(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", ":Asia/Kathmandu")
     async with WorkerPool(1) as pool:
         (found,) = await pool.parse(named(descriptor, b"a"), DateRules("system"), NOW)
