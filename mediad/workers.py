@@ -99,12 +99,12 @@ class _Worker:
         """Waits until it has said that it is up.
 
         Raises:
-            _Lost: it ended, or said something else, or nothing in time.
+            _Lost: it ended, or said nothing in time. InputOutput: it is of another version.
         """
         if self._is_up:
             return
-        if await self._exchange(b"", (), _START_LIMIT) != b"[]":
-            raise _Lost("it does not speak our protocol")
+        if await self._exchange(b"", (), _START_LIMIT) != wire.HELLO.encode():
+            raise InputOutput("mediad was upgraded while it ran", remedy="restart it")
         self._is_up = True
 
     async def ask(self, files: Sequence[File], request: bytes, limit: float) -> list[Facts]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from stat import S_ISDIR
 
 import anyio
 import anyio.to_thread
 
 from mediad.clock import Clock
-from mediad.errors import InputOutput, MediadError, SourceChanged, printable
+from mediad.errors import InputOutput, MediadError, SourceChanged, SourceGone, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.moves import digest_of
 from mediad.media import companions
@@ -235,6 +236,10 @@ class Identifier:
     @staticmethod
     def _failed(sighting: Sighting, error: OSError | MediadError) -> Unplanned:
         mine = error if isinstance(error, MediadError) else source_error(error, sighting.path)
+        if isinstance(mine, SourceGone):
+            return Unplanned(
+                sighting, Result.GONE, "gone", f"left the watch before it was taken: {mine.message}"
+            )
         return Unplanned(sighting, Result.FAILED, mine.code, mine.message)
 
     def _examine(self, sighting: Sighting, fd: int, evidence: str, place: Place) -> _Opened | Unplanned:
@@ -265,6 +270,8 @@ class Identifier:
         """It still is what was seen; else it settles anew."""
         result = self._files.fstat(fd)
         if stat_of(result) != sighting.stat or file_type(result) is not sighting.type:
+            if S_ISDIR(result.st_mode):
+                raise SourceGone("a folder has taken its place", path=sighting.path)
             raise _NotAtRest(
                 self._again(sighting, fd, place), 0.0, "it had changed when it was opened or hashed"
             )

@@ -185,6 +185,9 @@ class Lane:
         world = catalogue.CatalogueWorld(connection, stages.shelves.readable(), since)
         jobs: list[Job] = []
         for held in helds:
+            if any(catalogue.under_way(connection, member.sighting) for member in held.set.members):
+                jobs.append(Job(held, Plan(held.set, ()), []))  # stranded: recovery has its story
+                continue
             if all(catalogue.touched(connection, member) for member in held.set.members):
                 jobs.append(Job(held, Plan(held.set, ()), []))  # dealt with before, under other times
                 continue

@@ -67,7 +67,9 @@ class Pipeline:
         stopping: Callable[[], bool],
     ) -> None:
         self.config = config
-        self.shelves = Shelves(config, files, database, clock, self._index, self._nudge, self._in_hand, stopping)
+        self.shelves = Shelves(
+            config, files, database, clock, self._index, self._nudge, self._in_hand, stopping
+        )
         self.tracker = Tracker(companions.key, lambda name: watches[name].place.settle)
         roots = {name: entry.tree.root for name, entry in watches.items()}
         self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)

@@ -12,7 +12,15 @@ import contextlib
 import errno
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from mediad.errors import CannotLink, InputOutput, MediadError, SourceChanged, Stranded, WitnessFailed
+from mediad.errors import (
+    CannotLink,
+    InputOutput,
+    MediadError,
+    SourceChanged,
+    SourceGone,
+    Stranded,
+    WitnessFailed,
+)
 from mediad.files import Dirs, Files, Tree, library_error, source_error, stat_of, walk_up
 from mediad.ingest import moves
 from mediad.ingest.group import Group, Job, Task
@@ -121,9 +129,16 @@ class Placer:
             task.action = task.action or task.step.action
             if task.name is None:
                 continue
+            if job.held.attempts == 0:  # an earlier attempt may have changed its ctime
+                self._see_unchanged(task.source)
             task.method = self._choose(group, task)
             if task.method == "copy":
                 self._copy(group, task)
+
+    def _see_unchanged(self, source: moves.Source) -> None:
+        """By ctime too, as long as we have not changed it: it tells of a writer that resets mtime."""
+        if stat_of(self._files.fstat(source.fd)) != source.stat:
+            raise SourceChanged("changed after it was hashed", path=source.path)
 
     def _check_witness(self, group: Group, job: Job, library: OpenLibrary, holder: Holder) -> None:
         """Read the library's file now: only an other inode with the same bytes makes a duplicate."""
@@ -191,12 +206,18 @@ class Placer:
             elif error.errno in moves.NO_LINK:
                 return "take"
             else:
-                raise library_error(error, task.library.tree.root) from error
+                raise self._not_linked(task, error, task.library.tree.root) from error
         else:
             self._files.unlink(probe, tmp)
             method = "link"
         self._methods[task.watch, task.source.stat.dev, task.library.name] = method
         return method
+
+    def _not_linked(self, task: Task, error: OSError, path: bytes) -> MediadError:
+        """A file whose last name went cannot be linked: ENOENT then says nothing of the library."""
+        if error.errno == errno.ENOENT and self._files.fstat(task.source.fd).st_nlink == 0:
+            return SourceGone("was deleted or replaced while it was filed", path=task.source.path)
+        return library_error(error, path)
 
     def _copy(self, group: Group, task: Task) -> None:
         try:
@@ -319,7 +340,7 @@ class Placer:
                     "turned out to lie on another filesystem", path=task.source.path
                 ) from None
             if error.errno not in moves.NO_LINK:
-                raise
+                raise self._not_linked(task, error, task.name or name) from error
             if task.action == "hardlink":
                 raise CannotLink("cannot be hard-linked into its library", path=task.source.path) from error
             task.method = "take"
@@ -374,7 +395,7 @@ class Placer:
     def _undo_one(self, group: Group, task: Task, wanted: bytes) -> None:
         try:
             directory, name = self._library_dirs(group, task.library).parent(wanted)
-        except FileNotFoundError:  # it never came to its folder
+        except (FileNotFoundError, NotADirectoryError):  # it never came to its folder
             return
         if task.placed is not None:
             home, own = self._watch_dirs(group, task).parent(task.source.path)
@@ -466,7 +487,7 @@ class Placer:
         except Stranded:
             raise
         except (OSError, MediadError) as error:
-            task.note = f"filed, but the source could not be removed: {error}"
+            task.note = f"the source could not be removed: {error}"
 
 
 def _placed(group: Group) -> list[Task]:

@@ -99,9 +99,7 @@ class _Place:
             self.files.sync_dir(self.fd)
 
 
-def recover(
-    steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[[], bool]
-) -> list[Recovered]:
+def recover(steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[[], bool]) -> list[Recovered]:
     """Judge and mend the open steps of one set in one library. Blocking. Repeating it is safe.
 
     Raises:

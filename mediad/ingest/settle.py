@@ -183,8 +183,9 @@ class Tracker:
         for sighting in members:
             self._alight((sighting.watch, sighting.path))
             newer = self._newer.pop((sighting.watch, sighting.path), None)
-            self._settle_down(newer[0] if newer else sighting, now)
-            group_name = (sighting.watch, self._group_key(sighting))
+            newest = newer[0] if newer else sighting
+            self._settle_down(newest, now)
+            group_name = (newest.watch, self._group_key(newest))  # a link that took its place is no set's
             group = self._groups[group_name]
             group.not_before = now + wait
             group.note = note

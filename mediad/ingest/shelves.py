@@ -41,13 +41,19 @@ class State(enum.StrEnum):
 
 @dataclass(slots=True)
 class Shelf:
-    """A configured library and its state. `id` is its row in the catalogue once it was online."""
+    """A configured library and its state.
+
+    Attributes:
+        id: its row in the catalogue once it was online.
+        stuck: steps that recovery could neither finish nor revert; it is tried again.
+    """
 
     settings: config.Library
     library: OpenLibrary | None = None
     id: int = 0
     state: State = State.OFFLINE
     error: str = ""
+    stuck: int = 0
     looking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
@@ -126,6 +132,16 @@ class Shelves:
             await anyio.sleep(_LOOK_AGAIN)
             for shelf in self.shelves.values():
                 await self.look(shelf)
+                await self._free(shelf)
+
+    async def _free(self, shelf: Shelf) -> None:
+        """Try again what recovery could not end."""
+        async with shelf.looking:
+            if shelf.stuck and shelf.library is not None:
+                try:
+                    await self._recover(shelf, shelf.library)
+                except OSError as error:
+                    self.fault(shelf, library_error(error, shelf.library.tree.root))
 
     async def look(self, shelf: Shelf, need: int = 0) -> None:
         """See how a library is now."""
@@ -216,7 +232,7 @@ class Shelves:
         shelf.id, shelf.library = known.id, library
         self.rows[name] = known.id
         try:
-            await self._recover(library, known.id)
+            await self._recover(shelf, library)
             if not known.indexed:
                 self._become(shelf, State.ADOPTING, "")
                 await self._index(library, known.id)
@@ -225,10 +241,10 @@ class Shelves:
             raise
         await self._check(shelf, library, 0)
 
-    async def _recover(self, library: OpenLibrary, row: int) -> None:
+    async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
         sets: dict[int, list[journal.OpenStep]] = {}
         for step in await self._database.run(journal.open_steps):
-            if step.library == row and not self._in_hand(step.id):
+            if step.library == shelf.id and not self._in_hand(step.id):
                 sets.setdefault(step.item, []).append(step)
         tally = dict.fromkeys(Verdict, 0)
         still_open: set[int] = set()
@@ -237,11 +253,13 @@ class Shelves:
                 results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping)
             except (OSError, MediadError) as error:
                 still_open.update(step.id for step in steps)
-                log.error("step %d stays open: %s", steps[0].id, error)  # noqa: TRY400
+                level = logging.DEBUG if shelf.stuck else logging.ERROR  # it is told once
+                log.log(level, "library %s: step %d stays open: %s", library.name, steps[0].id, error)
                 continue
             await self._database.run(functools.partial(_record, results=results, now=self._clock.micros()))
             for result in results:
                 tally[result.verdict] += 1
+        shelf.stuck = len(still_open)
         left = await anyio.to_thread.run_sync(
             sweep, library, lambda step: step in still_open or self._in_hand(step)
         )

@@ -2,7 +2,7 @@
 
 Standard input is one end of a UNIX stream socket. A request is a frame (see `mediad.media.wire`) whose
 first bytes carry as many descriptors as it names files; the reply is one frame with the Facts of each in the
-same order. The first frame, an empty list, says that the worker is up. It ends when the socket closes.
+same order. The first frame, `wire.HELLO`, says that the worker is up and which version it is. It ends when the socket closes.
 
 It opens no file by name but its own libraries and time zones, and reads the descriptors with pread alone:
 they share their file offset with the daemon, which may be hashing the same file at that moment.
@@ -93,7 +93,7 @@ def confine(nice: int) -> None:
 
 def serve(connection: socket.socket) -> None:
     """Answers requests until the connection closes."""
-    connection.sendall(wire.reply([]))
+    connection.sendall(wire.frame(wire.HELLO))
     while True:
         body, descriptors = _receive(connection)
         try:

@@ -12,6 +12,7 @@ from collections.abc import Container, Sequence
 from datetime import date, datetime
 from typing import Any, cast, get_args
 
+from mediad import __version__
 from mediad.media.conclude import LONGEST_EVIDENCE
 from mediad.media.dates import SOURCES, DateRules
 from mediad.media.formats import FORMATS
@@ -44,6 +45,10 @@ _CONFIDENCES = frozenset(get_args(Confidence))
 _TEXTS = frozenset(("unreadable", "damaged", "make", "model", "content_id"))
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+HELLO = json.dumps(["mediad", __version__])
+"""What a worker says first. After an upgrade, new workers differ from the daemon that still runs."""
 
 
 def frame(body: str) -> bytes:

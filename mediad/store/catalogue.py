@@ -50,10 +50,14 @@ class Arrival:
             local: inodes are stable; elsewhere size and mtime have to do (FAT keeps times to 2 s).
             retry_since: a failure before this time (microseconds) is tried again.
         """
-        if self.outcome in (None, "gone"):
+        if self.outcome is None:  # its step is open, and recovery will end it
+            return True
+        if self.outcome == "gone":
             return False
         if self.outcome == "failed":
-            return self.code != "reverted" and self.seen > retry_since
+            # not by ctime, which our own attempts change
+            same = (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
+            return same and self.code != "reverted" and self.seen > retry_since
         if self.is_same(stat):
             return True
         near = abs(self.mtime_ns - stat.mtime_ns) <= 2_000_000_000
@@ -315,6 +319,12 @@ def touched(connection: apsw.Connection, identity: Identity) -> bool:
         (stat.mtime_ns, stat.ctime_ns, stat.ino, row.id),
     )
     return True
+
+
+def under_way(connection: apsw.Connection, sighting: Sighting) -> bool:
+    """True while the journal has an open step for this path."""
+    row = newest_arrival(connection, sighting.watch, sighting.path)
+    return row is not None and row.outcome is None
 
 
 def set_unread(connection: apsw.Connection, file: int) -> None:

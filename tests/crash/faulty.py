@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import threading
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ CHANGES = frozenset(
         "commit",
     }
 )
+_STORM = 12
 OPENS = frozenset({"open_root", "open_dir", "open_file", "create"})
 
 
@@ -43,7 +45,7 @@ class Faults:
         crash_at: the number, from 1, of the changing operation before which the process dies.
         error_at: the number, from 1, of the operation of one of `kinds` that fails with `error`.
         lasting: every later operation of that kind fails, too.
-        torn: of the write before which it dies, half reaches the disk.
+        storm: seeds failures of one operation in `_STORM` of `kinds`, from the first on.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Faults:
         error: int = errno.EIO,
         kinds: Collection[str] | None = None,
         lasting: bool = False,
+        storm: int | None = None,
     ) -> None:
         self.crash_at = crash_at
         self.error_at = error_at
         self.error = error
         self.kinds = kinds
         self.lasting = lasting
+        self.storm = random.Random(storm) if storm is not None else None
         self.changes = 0
         self.counted = 0
         self.hit = ""
@@ -85,7 +89,8 @@ class Faults:
             first = self.counted == self.error_at
             if first:
                 self.hit = kind
-            if first or (self.lasting and self.hit == kind):
+            struck = self.storm is not None and self.storm.random() * _STORM < 1
+            if first or struck or (self.lasting and self.hit == kind):
                 raise OSError(self.error, os.strerror(self.error))
 
 

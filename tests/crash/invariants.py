@@ -21,8 +21,8 @@ _REMOVES = ("move", "trash", "quarantine")
 _KEPT = "the source could not be removed"  # says the reason, where the system did not let it go
 
 _STORY = """
-SELECT arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason, arrival.stays, arrival.digest,
- step.id, step.item, step.action, step.destination
+SELECT arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason, arrival.stays,
+ arrival.digest, step.id, step.item, step.action, step.destination
 FROM arrival LEFT JOIN step
  ON step.id = (SELECT max(id) FROM step WHERE step.arrival = arrival.id AND step.state = 'done')
 WHERE arrival.watch = ? ORDER BY arrival.id"""
@@ -140,7 +140,8 @@ def _is_in_place(story: Story, content: bytes, now: Now) -> Iterator[str]:
             yield f"{path!r} is {story.outcome}, but {destination!r} has not its content"
     removed = story.action in _REMOVES and _KEPT not in story.reason
     if removed == (path in now.watch):
-        yield f"{path!r} was {story.action or story.outcome} and is {'still' if removed else 'not'} in the watch"
+        where = "still in the watch" if removed else "no longer in the watch"
+        yield f"{path!r} was {story.action or story.outcome} and is {where}"
     if bool(story.stays) != (path in now.watch):
         yield f"{path!r} stays={story.stays}, which is not so"
     if path in now.watch and now.watch[path] != content:
@@ -170,7 +171,7 @@ def the_catalogue_is_true(now: Now) -> Iterator[str]:
             yield f"{count} rows for the library's {path!r}"
     filed = {story.destination: story.digest for story in now.stories if story.outcome == "filed"}
     rows = {path: digest for path, digest, _ in now.rows}
-    for path, digest in filed.items():
-        if path is not None and rows.get(path) != digest:
-            yield f"filed as {path!r}, of which the catalogue has {rows.get(path)!r}"
+    for name, digest in filed.items():
+        if name is not None and rows.get(name) != digest:
+            yield f"filed as {name!r}, of which the catalogue has {rows.get(name)!r}"
     yield from (f"the catalogue has {path!r}, the library not" for path in rows.keys() - now.library.keys())

@@ -67,7 +67,7 @@ def _input(path: bytes, content: bytes, *outcomes: str, of: bytes = b"") -> Inpu
 
 def inputs() -> list[Input]:
     """Every kind of file that takes a way of its own."""
-    taken = datetime(2021, 7, 10, 20, 39, 25)
+    taken = datetime.fromisoformat("2021-07-10T20:39:25")
     picture = samples.jpeg(taken, seed=1, size=(32, 24))
     still, moving = samples.live_photo(taken, seed=2)
     same = samples.jpeg(taken, seed=3, size=(32, 24))
@@ -90,7 +90,7 @@ def inputs() -> list[Input]:
     ]
 
 
-KNOWN = samples.jpeg(datetime(2020, 1, 1, 12, 0, 0), seed=9, size=(32, 24))
+KNOWN = samples.jpeg(datetime.fromisoformat("2020-01-01T12:00:00"), seed=9, size=(32, 24))
 FOUND = {b"old/known.jpg": KNOWN, b"old/other.jpg": samples.jpeg(seed=10, size=(32, 24))}
 UNKNOWN = {b"2021/2021-07-10/clash.jpg": b"of this one the catalogue knows nothing"}
 FAR = "far"  # the inbox counts as another filesystem

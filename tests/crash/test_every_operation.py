@@ -1,4 +1,4 @@
-"""The process dies, or the system fails, at every single operation; nothing is lost, doubled or half there."""
+"""The process dies, or the system fails, at every operation; nothing is lost, doubled or half there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mediad.errors import MediadError
+from mediad.files import Files
 from tests.crash import invariants
-from tests.crash.faulty import CHANGES, Crash, Faults
+from tests.crash.faulty import CHANGES, Faults
 from tests.crash.scene import FAR, FOUND, KNOWN, MODE, MTIME_NS, UNKNOWN, UNLINKABLE, Scene, inputs
 
 WAYS = {
@@ -24,6 +25,12 @@ WAYS = {
     "copied": ("copy", ""),
     "hard-linked": ("hardlink", ""),
 }
+
+LOOKS = {name for name in vars(Files) if not name.startswith("_")} - CHANGES
+RIGHTS = {"create", "link", "rename", "unlink", "mkdir", "chmod", "open_dir", "open_file"}
+STORMS = 60
+# While one exemplar's step is open the catalogue does not know it as a witness against its twin.
+TWINS = (next(file.content for file in inputs() if file.path == b"same.jpg"),)
 
 
 @pytest.fixture(params=list(WAYS))
@@ -49,17 +56,21 @@ def before(scene: Scene, doubled: Collection[bytes] = ()) -> invariants.Before:
     return invariants.Before(contents, {**FOUND, **UNKNOWN}, doubled)
 
 
-def wrong(scene: Scene, failed: str = "") -> list[str]:
+def wrong(scene: Scene, failed: str = "", doubled: Collection[bytes] = ()) -> list[str]:
     """All that is wrong when everything is done.
 
     Args:
         failed: the operation that had failed. What could not be read was no witness, and what could not be
             seen was in no set.
+        doubled: contents that may be in the library twice.
     """
     now = look(scene)
     unread = failed in ("open_root", "open_dir", "open_file", "fstat", "read_into")
-    then = before(scene, (KNOWN,) if unread else ())
-    return [*invariants.wrong(then, now), *as_expected(scene, now, unread=unread, unseen=failed in ("stat_at", "open_file"))]
+    then = before(scene, (*doubled, KNOWN) if unread else doubled)
+    return [
+        *invariants.wrong(then, now),
+        *as_expected(scene, now, unread=unread, unseen=failed in ("stat_at", "open_file")),
+    ]
 
 
 def as_expected(scene: Scene, now: invariants.Now, *, unread: bool, unseen: bool) -> Iterator[str]:
@@ -122,29 +133,82 @@ def test_a_crash_before_every_operation(scene: Scene, request: pytest.FixtureReq
     report(request, f"{number - 1} operations, {crashes} crashes", found)
 
 
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EACCES], ids=errno.errorcode.get)
-def test_an_error_of_every_operation(scene: Scene, error: int, request: pytest.FixtureRequest) -> None:
-    kinds = {errno.EIO: None, errno.ENOSPC: CHANGES}.get(error, CHANGES - {"commit"} | {"open_file", "open_dir"})
+@pytest.mark.parametrize("scene", ["linked", "moved across"], indirect=True)
+def test_a_look_that_fails(scene: Scene, request: pytest.FixtureRequest) -> None:
+    fail_each(scene, errno.EIO, LOOKS, request)
+
+
+@pytest.mark.parametrize(
+    ("error", "kinds"),
+    [
+        pytest.param(errno.ENOSPC, CHANGES, id="ENOSPC"),
+        pytest.param(errno.EACCES, RIGHTS, id="EACCES"),
+    ],
+)
+def test_a_change_that_fails(
+    scene: Scene, error: int, kinds: Collection[str], request: pytest.FixtureRequest
+) -> None:
+    fail_each(scene, error, kinds, request)
+
+
+def test_a_change_that_goes_on_failing(scene: Scene, request: pytest.FixtureRequest) -> None:
+    fail_each(scene, errno.EIO, CHANGES - {"commit", "set_times", "chmod"}, request, lasting=True)
+
+
+def fail_each(
+    scene: Scene,
+    error: int,
+    kinds: Collection[str],
+    request: pytest.FixtureRequest,
+    *,
+    lasting: bool = False,
+) -> None:
+    """Run again and again, each time with another operation failing, and then once with none."""
     found: Found = {}
     number = 0
     while True:
         number += 1
         scene.reset()
-        faults = Faults(error_at=number, error=error, kinds=kinds)
+        faults = Faults(error_at=number, error=error, kinds=kinds, lasting=lasting)
         ended = scene.run(faults)
         if not faults.hit:
             assert ended is None
             break
-        problems = list(invariants.nothing_lost(before(scene), look(scene)))
-        if ended is not None and not isinstance(ended, MediadError):
-            problems.append(f"it ended with {ended!r}")
-        last = scene.run(Faults())
-        if last is not None:
-            problems.append(f"it could not go on: {last!r}")
-        problems += wrong(scene, faults.hit)
-        if problems:
+        if problems := [*survived(scene, ended), *completed(scene, faults.hit)]:
             found[number, faults.hit] = problems
+    assert number > 20
     report(request, f"{number - 1} operations failed with {errno.errorcode[error]}", found)
+
+
+def test_storms(scene: Scene, request: pytest.FixtureRequest) -> None:
+    """Three runs in which one operation in twelve fails and, every other time, the process dies."""
+    found: Found = {}
+    for seed in range(STORMS):
+        rng = random.Random(seed)
+        problems: list[str] = []
+        scene.reset()
+        for _ in range(3):
+            crash_at = rng.randint(1, 150) if seed % 2 else 0
+            faults = Faults(storm=rng.randrange(1 << 30), kinds=CHANGES - {"commit"}, crash_at=crash_at)
+            ended = scene.run(faults)
+            problems += survived(scene, None if faults.dead else ended)
+        if problems := [*problems, *completed(scene, "stat_at", doubled=TWINS)]:
+            found[(seed,)] = problems
+    report(request, f"{STORMS} storms", found)
+
+
+def survived(scene: Scene, ended: BaseException | None) -> Iterator[str]:
+    """Whatever failed: nothing is lost, and the daemon ended well or said why."""
+    yield from invariants.nothing_lost(before(scene), look(scene))
+    if ended is not None and not isinstance(ended, MediadError):
+        yield f"it ended with {ended!r}"
+
+
+def completed(scene: Scene, failed: str, doubled: Collection[bytes] = ()) -> Iterator[str]:
+    """A run on which nothing fails completes everything."""
+    if (ended := scene.run(Faults())) is not None:
+        yield f"it could not go on: {ended!r}"
+    yield from wrong(scene, failed, doubled)
 
 
 Found = dict[tuple[object, ...], list[str]]

@@ -272,6 +272,14 @@ class Daemon:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
         return [int(child) for child in children]
 
+    def has_open(self, name: str) -> bool:
+        """Has it a file of this name open?"""
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if os.path.basename(os.readlink(entry)) == name:
+                    return True
+        return False
+
     @contextlib.contextmanager
     def stalled_workers(self) -> Iterator[None]:
         """The parsers that run now stand still meanwhile, so that no file gets beyond being identified."""

@@ -309,3 +309,13 @@ async def test_an_error_of_the_system_is_told_as_such() -> None:
     os.close(reading)
     os.close(writing)
     assert found.unreadable.startswith(wire.READING_FAILED)
+
+
+@pytest.mark.anyio
+async def test_a_worker_of_another_version_is_no_reason_to_quarantine(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HELLO", '["mediad", "0.0.0"]')
+    async with WorkerPool(1) as pool:
+        with pytest.raises(InputOutput, match="upgraded while it ran"):
+            await pool.parse([File(descriptor, b"x.jpg", 1, 0, False)], RULES, NOW)

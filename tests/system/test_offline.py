@@ -1,0 +1,193 @@
+"""A library that is away, full or read-only holds its files, and takes them by itself once it is back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import mounting, samples
+from tests.mounting import Factory
+from tests.system.daemon import Daemon
+from tests.waiting import wait_until
+
+MOVE = {"action": "move"}
+
+
+def picture(seed: int) -> bytes:
+    return samples.jpeg(seed=seed)
+
+
+def held(daemon: Daemon, name: str) -> bool:
+    """The file is still there, and nothing was concluded of it."""
+    return (daemon.inbox / name).exists() and not daemon.outcome(name).outcome
+
+
+def test_the_library_is_renamed_away(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    with Daemon(tmp_path, watch=MOVE) as daemon:
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
+        daemon.library.rename(away)
+        for seed in range(2, 6):
+            daemon.put(f"IMG_{seed}.jpg", picture(seed))
+        daemon.wait_for_line("library photos is offline")
+        assert all(held(daemon, f"IMG_{seed}.jpg") for seed in range(2, 6))
+        assert not daemon.library.exists()
+        # a duplicate of what lies in the library is no duplicate while nobody can see that
+        daemon.put("copy.jpg", picture(1))
+        away.rename(daemon.library)
+        daemon.wait_for_line("library photos is online again")
+        daemon.wait_for_count("filed", 5)
+        daemon.wait_for("copy.jpg", "duplicate")
+        assert sorted(daemon.filed().values()) == sorted(picture(seed) for seed in range(1, 6))
+        assert len(daemon.matching("library photos is offline")) == 1
+
+
+def test_an_empty_folder_in_the_place_of_the_library_is_not_the_library(tmp_path: Path) -> None:
+    """As when its disk is not mounted."""
+    with Daemon(tmp_path, watch=MOVE) as daemon:
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
+        daemon.stop()
+        daemon.library.rename(tmp_path / "disk")
+        daemon.library.mkdir()
+        daemon.put("two.jpg", picture(2))
+        daemon.start()
+        daemon.wait_for_line("library photos is offline: .*marker .* is missing")
+        daemon.start_watching()
+        assert held(daemon, "two.jpg")
+        daemon.library.rmdir()
+        (tmp_path / "disk").rename(daemon.library)
+        daemon.wait_for("two.jpg", "filed")
+        assert daemon.stop() == 0
+        daemon.library.rename(tmp_path / "disk")
+        daemon.put("three.jpg", picture(3))
+        assert daemon.run_once().code == 3
+        assert held(daemon, "three.jpg")
+
+
+def test_another_library_in_its_place(tmp_path: Path) -> None:
+    with Daemon(tmp_path, watch=MOVE) as daemon:
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
+        daemon.stop()
+        marker = daemon.library / ".mediad" / "library.toml"
+        mine = marker.read_text("utf-8")
+        marker.write_text('id = "another"\n', "utf-8")
+        daemon.put("two.jpg", picture(2))
+        daemon.start()
+        daemon.wait_for_line("library photos is offline: .*another library is there")
+        marker.write_text(mine, "utf-8")
+        daemon.wait_for("two.jpg", "filed")
+
+
+def test_a_library_that_was_never_there(tmp_path: Path) -> None:
+    with Daemon(tmp_path, watch=MOVE, start=False) as daemon:
+        daemon.library.rmdir()
+        daemon.put("one.jpg", picture(1))
+        daemon.start()
+        daemon.wait_for_line("library photos is offline: .*the folder is missing")
+        assert held(daemon, "one.jpg")
+        daemon.library.mkdir()
+        daemon.wait_for("one.jpg", "filed")
+
+
+def test_one_library_of_two_is_away(tmp_path: Path) -> None:
+    watches = {"inbox": {**MOVE, "library": "photos"}, "other": {**MOVE, "library": "films"}}
+    with Daemon(tmp_path, watches=watches, libraries={"photos": {}, "films": {}}, start=False) as daemon:
+        shutil.rmtree(daemon.library)
+        daemon.start()
+        daemon.wait_for_line("library photos is offline")
+        daemon.put("one.jpg", picture(1))
+        daemon.put("two.jpg", picture(2), folder=daemon.folders["other"])
+        daemon.wait_for("two.jpg", "filed", watch="other")
+        assert held(daemon, "one.jpg")
+
+
+def test_the_library_is_read_only(tmp_path: Path, tmpfs: Factory) -> None:
+    disk = tmpfs("16m")
+    with Daemon(tmp_path, watch=MOVE, library={"path": str(disk)}, start=False) as daemon:
+        daemon.put("one.jpg", picture(1))
+        assert daemon.run_once().code == 0
+        remount(disk, "ro")
+        daemon.start()
+        daemon.put("two.jpg", picture(2))
+        daemon.wait_for_line("library photos is readonly")
+        assert held(daemon, "two.jpg")
+        remount(disk, "rw")
+        daemon.wait_for("two.jpg", "filed")
+
+
+def test_the_library_becomes_read_only(tmp_path: Path, loop_fs: Factory) -> None:
+    """As disks do when they fail."""
+    disk = loop_fs("ext4", options="errors=remount-ro")
+    with Daemon(tmp_path, watch=MOVE, library={"path": str(disk)}) as daemon:
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
+        break_filesystem(disk)
+        daemon.put("two.jpg", picture(2))
+        daemon.wait_for_line("library photos is readonly")
+        assert held(daemon, "two.jpg")
+        assert daemon.stop() == 0
+
+
+def break_filesystem(disk: Path) -> None:
+    device = disk.stat().st_dev
+    name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+    trigger = Path("/sys/fs/ext4", name, "trigger_fs_error")
+    if not trigger.exists():
+        pytest.skip("this kernel cannot be told that an ext4 is broken")
+    trigger.write_text("1", "ascii")
+
+
+def remount(disk: Path, how: str) -> None:
+    wait_until(
+        lambda: mounting.run("mount", "-o", f"remount,{how}", str(disk)).returncode == 0,
+        what=f"remount {how}",
+    )
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_the_library_is_full(tmp_path: Path, tmpfs: Factory, loop_fs: Factory, kind: str) -> None:
+    disk = tmpfs("32m") if kind == "tmpfs" else loop_fs("ext4", 64)
+    ballast = disk / "ballast"
+    settings = {"path": str(disk), "min_free": "8MB"}
+    with Daemon(tmp_path, watch=MOVE, library=settings, start=False) as daemon:
+        statistics = os.statvfs(disk)
+        free = statistics.f_bavail * statistics.f_frsize
+        with open(ballast, "wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, free - 4_000_000)
+        daemon.start()
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for_line("library photos is full")
+        assert held(daemon, "one.jpg")
+        ballast.unlink()
+        daemon.wait_for("one.jpg", "filed")
+        assert len(daemon.matching("library photos is full")) == 1
+        assert not daemon.private("tmp")
+
+
+def test_a_file_that_is_too_large_for_the_library(tmp_path: Path, tmpfs: Factory) -> None:
+    """It waits; what fits is served meanwhile."""
+    disk = tmpfs("16m")
+    film = samples.mp4(seed=1) + b"\x01\x80\x00\x00free" + bytes((0x01800000) - 8)
+    with Daemon(tmp_path, watch=MOVE, library={"path": str(disk), "min_free": "1MB"}) as daemon:
+        daemon.put("film.mp4", film)
+        daemon.wait_for_line("library photos is full")
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
+        assert (daemon.inbox / "film.mp4").stat().st_size == len(film)
+        assert not daemon.private("tmp")
+
+
+def test_the_watch_is_missing_at_the_start(tmp_path: Path) -> None:
+    with Daemon(tmp_path, watch=MOVE, start=False) as daemon:
+        daemon.inbox.rmdir()
+        assert daemon.run_once().code == 3
+        daemon.start()
+        daemon.wait_for_line("watch inbox is offline")
+        daemon.put("one.jpg", picture(1))
+        daemon.wait_for("one.jpg", "filed")
