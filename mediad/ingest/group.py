@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mediad.errors import MediadError
-from mediad.files import Dirs
+from mediad.errors import InputOutput, MediadError, SourceChanged
+from mediad.files import Dirs, Tree, library_error, source_error
 from mediad.ingest.moves import Source
 from mediad.layout import cut_name, split_name
 from mediad.library import OpenLibrary
@@ -66,6 +68,18 @@ class Job:
     failed_witness: Holder | None = None
     error: MediadError | None = None
 
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """What goes wrong inside ends this job, and no other."""
+        try:
+            yield
+        except MediadError as error:
+            self.error = error
+        except InterruptedError:
+            self.error = SourceChanged("was handed back because mediad stops")
+        except OSError as error:
+            self.error = InputOutput(error.strerror or str(error), path=self.plan.set.principal.sighting.path)
+
 
 @dataclass(slots=True)
 class Group:
@@ -75,6 +89,24 @@ class Group:
     watches: dict[str, Dirs] = field(default_factory=dict)
     libraries: dict[str, Dirs] = field(default_factory=dict)
     made: list[tuple[OpenLibrary, bytes]] = field(default_factory=list)
+
+    def watch_dirs(self, watch: str, tree: Tree) -> Dirs:
+        """A watch's directories, opened when first asked for."""
+        if watch not in self.watches:
+            try:
+                self.watches[watch] = tree.dirs()
+            except OSError as error:
+                raise source_error(error, tree.root) from error
+        return self.watches[watch]
+
+    def library_dirs(self, library: OpenLibrary) -> Dirs:
+        """A library's directories, opened when first asked for."""
+        if library.name not in self.libraries:
+            try:
+                self.libraries[library.name] = library.tree.dirs()
+            except OSError as error:
+                raise library_error(error, library.tree.root) from error
+        return self.libraries[library.name]
 
     @property
     def going(self) -> list[Job]:

@@ -20,8 +20,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mediad.errors import SourceChanged, Stranded, VerifyFailed
-from mediad.files import UNSUPPORTED, Dirs, Files, copy_content, copy_metadata, stat_of
+from mediad.errors import MediadError, SourceChanged, SourceGone, Stranded, VerifyFailed
+from mediad.files import UNSUPPORTED, Dirs, Files, copy_content, copy_metadata, library_error, stat_of
 from mediad.layout import with_suffix
 from mediad.library import TMP, OpenLibrary
 from mediad.model import Stat
@@ -274,6 +274,15 @@ def remove_named(files: Files, source: Source, step: int, name: bytes, directory
     if (there.dev, there.ino) != (source.stat.dev, source.stat.ino):
         return False
     raise SourceChanged("was written to while it was filed", path=source.path)
+
+
+def not_linked(files: Files, source: Source, error: OSError, path: bytes) -> MediadError:
+    """Why a link into a library failed. A file whose last name went cannot be linked: ENOENT then says
+    nothing of the library.
+    """
+    if error.errno == errno.ENOENT and files.fstat(source.fd).st_nlink == 0:
+        return SourceGone("was deleted or replaced while it was filed", path=source.path)
+    return library_error(error, path)
 
 
 def write_reason(files: Files, name: bytes, directory: int, text: str) -> None:

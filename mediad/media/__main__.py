@@ -1,8 +1,9 @@
 """The worker process: parses untrusted files for the daemon, which passes them in as open descriptors.
 
 Standard input is one end of a UNIX stream socket. A request is a frame (see `mediad.media.wire`) whose
-first bytes carry as many descriptors as it names files; the reply is one frame with the Facts of each in the
-same order. The first frame, `wire.HELLO`, says that the worker is up and which version it is. It ends when the socket closes.
+first bytes carry as many descriptors as it names files; the reply is one frame with the Facts of each in
+the same order. The first frame, `wire.HELLO`, says that the worker is up and which version it is. It ends
+when the socket closes.
 
 It opens no file by name but its own libraries and time zones, and reads the descriptors with pread alone:
 they share their file offset with the daemon, which may be hashing the same file at that moment.

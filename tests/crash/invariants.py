@@ -21,16 +21,16 @@ _REMOVES = ("move", "trash", "quarantine")
 _KEPT = "the source could not be removed"  # says the reason, where the system did not let it go
 
 _STORY = """
-SELECT arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason, arrival.stays,
- arrival.digest, step.id, step.item, step.action, step.destination
+SELECT arrival.watch, arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason,
+ arrival.stays, arrival.digest, step.id, step.item, step.action, step.destination
 FROM arrival LEFT JOIN step
  ON step.id = (SELECT max(id) FROM step WHERE step.arrival = arrival.id AND step.state = 'done')
-WHERE arrival.watch = ? ORDER BY arrival.id"""
+ORDER BY arrival.id"""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An arrival, and the step that ended it."""
+    """An arrival, and the step that ended it; its path begins with its watch's name."""
 
     path: bytes
     outcome: str
@@ -49,6 +49,7 @@ class Before:
     """How things stood before the daemon began: contents by path.
 
     Attributes:
+        watch: paths begin with their watch's name.
         doubled: contents that the library may have got twice, since it could not be read when it was asked.
     """
 
@@ -69,13 +70,15 @@ class Now:
     intents: int
 
 
-def look(watch: str, inbox: Path | bytes, library: Path | bytes, catalogue: Path) -> Now:
+def look(watches: Mapping[str, Path | bytes], library: Path | bytes, catalogue: Path) -> Now:
     """Read it all from disk."""
     root = os.fsencode(library)
     with contextlib.closing(sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        stories = [Story(*row) for row in connection.execute(_STORY, (watch,))]
+        stories = [
+            Story(os.fsencode(watch) + b"/" + path, *row) for watch, path, *row in connection.execute(_STORY)
+        ]
         rows = connection.execute("SELECT path, digest, role FROM file WHERE NOT missing").fetchall()
         (intents,) = connection.execute("SELECT count(*) FROM step WHERE state = 'intent'").fetchone()
     private = {
@@ -83,7 +86,12 @@ def look(watch: str, inbox: Path | bytes, library: Path | bytes, catalogue: Path
         for path, content in files(os.path.join(root, PRIVATE)).items()
         if path not in (b"library.toml", b"lock")
     }
-    return Now(files(inbox), files(root, without={PRIVATE}), private, stories, rows, intents)
+    shown = {
+        os.fsencode(watch) + b"/" + path: content
+        for watch, folder in watches.items()
+        for path, content in files(folder).items()
+    }
+    return Now(shown, files(root, without={PRIVATE}), private, stories, rows, intents)
 
 
 def wrong(before: Before, now: Now) -> Iterator[str]:

@@ -243,10 +243,6 @@ class Daemon:
     def stop(self, number: signal.Signals = signal.SIGTERM, limit: float = LIMIT) -> int:
         """Ask it to stop; returns the exit code."""
         self.send(number)
-        return self.wait_for_end(limit)
-
-    def wait_for_end(self, limit: float = LIMIT) -> int:
-        """Wait for it to end by itself; returns the exit code."""
         assert self._process is not None
         code = self._process.wait(limit)
         self._forget()

@@ -159,7 +159,7 @@ def test_a_file_changes_while_it_is_hashed(tmp_path: Path, change: Change, outco
 
 
 @all_changes
-@pytest.mark.parametrize("action", ["move", "copy", "hardlink"])
+@pytest.mark.parametrize("action", ["move", "copy"])
 def test_a_file_changes_between_hashing_and_filing(
     tmp_path: Path,
     action: str,
