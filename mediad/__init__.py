@@ -56,6 +56,7 @@ The package::
     cli.settings        finds and reads the configuration file
     cli.template        the commented configuration that `init` writes
     cli.init            mediad init
+    cli.output          standard streams that are closed, full or know no Unicode
     cli.plan            mediad plan
     service             the daemon's life: signals, logging, locks, systemd
     eventloop           runs the event loop
@@ -85,7 +86,8 @@ The package::
     ingest.plan         the planner
     ingest.witnesses    reads library files that a newcomer may be a copy of
     ingest.group        a group of sets on their way
-    ingest.place        carries plans out, in the order that loses nothing
+    ingest.prepare      witnesses checked, copies made, content durable: all before the intents
+    ingest.place        names given, sources removed: all after the intents, in the order that loses nothing
     ingest.moves        link, take, copy, remove: how one file travels
     ingest.record       journal rows, batches, log lines
     ingest.recover      finishes or reverts what a crash cut off

@@ -133,9 +133,13 @@ class Files:
         """Give the very file behind `fd` a new name; EEXIST if the name is taken (linkat(2))."""
         os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
 
-    def may_change(self, fd: int) -> bool:
-        """May we give and take names in this folder? False on a read-only mount."""
-        return os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=True)
+    def may_remove(self, fd: int, dir_fd: int) -> bool:
+        """May we take this file's name from this folder? Not on a read-only mount, nor where sticky."""
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd, effective_ids=True):
+            return False
+        folder = os.fstat(dir_fd)
+        ours = (0, folder.st_uid, os.fstat(fd).st_uid)
+        return not folder.st_mode & stat_module.S_ISVTX or os.geteuid() in ours
 
     def rename(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
         """renameat2(2) with RENAME_NOREPLACE: EEXIST if the new name is taken."""
@@ -244,6 +248,9 @@ def _read_and_write(files: Files) -> Callable[[int, int, int, int], int]:
     return copy
 
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})  # for an attribute; a full disk shows when data is written
+
+
 def copy_metadata(files: Files, source: int, target: int) -> None:
     """Bring mode, times, ACLs and extended attributes over, and the owner where permitted.
 
@@ -257,7 +264,10 @@ def copy_metadata(files: Files, source: int, target: int) -> None:
         try:
             files.set_attribute(target, name, files.get_attribute(source, name))
         except OSError as error:
-            if error.errno not in UNSUPPORTED | {errno.EACCES, errno.ENODATA, errno.ERANGE, errno.E2BIG}:
+            if (
+                error.errno
+                not in UNSUPPORTED | {errno.EACCES, errno.ENODATA, errno.ERANGE, errno.E2BIG} | _NO_ROOM
+            ):
                 raise
     try:
         files.chmod(target, stat_module.S_IMODE(result.st_mode))
@@ -369,11 +379,11 @@ _LIBRARY: dict[int, tuple[type[MediadError], str]] = {
     errno.ENOSPC: (LibraryFull, "no space is left"),
     errno.EDQUOT: (LibraryFull, "the quota is used up"),
     errno.EROFS: (LibraryReadOnly, "the filesystem is read-only"),
-    errno.EACCES: (LibraryReadOnly, "may not be written"),
-    errno.EPERM: (LibraryReadOnly, "may not be written"),
+    errno.EACCES: (NotPermitted, "may not be written"),
+    errno.EPERM: (NotPermitted, "may not be written"),
     errno.ENOENT: (LibraryOffline, "is missing"),
-    errno.ENOTDIR: (NameTaken, "a file stands where a folder should be"),
-    errno.ELOOP: (NameTaken, "a symbolic link stands where a folder should be"),
+    errno.ENOTDIR: (NotPermitted, "a file or a symbolic link stands where a folder should be"),
+    errno.ELOOP: (NotPermitted, "a symbolic link stands where a folder should be"),
     errno.EXDEV: (CannotLink, "lies on another filesystem than the watch"),
 }
 

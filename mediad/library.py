@@ -72,8 +72,11 @@ class OpenLibrary:
         """st_dev of its root."""
         return self._root[0]
 
-    def check(self, need: int = 0) -> None:
-        """See that it is still there, still the same, writable, and has room for `need` bytes more.
+    def check(self) -> int:
+        """See that it is still there, still the same, writable, and has more free than `min_free`.
+
+        Returns:
+            bytes that can be written before `min_free` is reached.
 
         Raises:
             LibraryOffline, LibraryReadOnly, LibraryFull.
@@ -88,13 +91,16 @@ class OpenLibrary:
             raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
         if flags.f_flag & os.ST_RDONLY:
             raise LibraryReadOnly("the filesystem is read-only", path=root)
+        if not os.access(root + b"/" + TMP, os.W_OK | os.X_OK, effective_ids=True):
+            raise LibraryReadOnly("its .mediad folder may not be written", path=root)
         free = flags.f_bavail * flags.f_frsize
-        if free - need < self.settings.min_free:
+        if free < self.settings.min_free:
             raise LibraryFull(
                 f"{free / 1e9:.1f} GB free, min_free is {self.settings.min_free / 1e9:.1f} GB",
                 path=root,
                 remedy="make room or lower min_free",
             )
+        return free - self.settings.min_free
 
     def close(self) -> None:
         """Give the lock back."""
@@ -202,7 +208,7 @@ def lock_file(path: bytes, what: str) -> int:
     """Take an exclusive lock for this process's life (flock(2)); returns the descriptor that holds it.
 
     Raises:
-        AlreadyHeld: names the process that has it. LibraryReadOnly: the file cannot be made.
+        AlreadyHeld: names the process that has it. LibraryReadOnly: the file cannot be made or locked.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -211,14 +217,25 @@ def lock_file(path: bytes, what: str) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.pread(fd, 64, 0).decode("ascii", "replace").strip()
+        holder = _holder(fd)
         os.close(fd)
         raise AlreadyHeld(
             f"{what} is held by another mediad (pid {holder or 'unknown'})", remedy="stop that one first"
         ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:  # ENOLCK, EOPNOTSUPP: its filesystem has no locks to give
+        os.close(fd)
+        raise LibraryReadOnly(f"cannot be locked: {error.strerror}", path=path) from error
+    with contextlib.suppress(OSError):  # the pid is for people; a full disk must not cost the lock
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def _holder(fd: int) -> str:
+    try:
+        return os.pread(fd, 64, 0).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _probe(tree: Tree) -> Capabilities:

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from mediad.store import journal
 from mediad.store.database import Database, open_database
 from mediad.workers import WorkerPool, default_size
 
+_STOP_LIMIT = 20.0  # seconds in which work in flight may end; well inside systemd's 90
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
 
 log = logging.getLogger("mediad")
@@ -101,6 +103,18 @@ def _state(config: Config) -> Iterator[Path]:
         os.close(lock)
 
 
+def _leave_hung_threads_behind() -> None:
+    """End the process even if threads are stuck on a dead mount; the journal covers what they were doing."""
+
+    def leave() -> None:
+        log.error("something hangs (a dead mount?) and is left behind; the next start recovers it")
+        os._exit(0)
+
+    timer = threading.Timer(_STOP_LIMIT, leave)
+    timer.daemon = True
+    timer.start()
+
+
 async def _serve(config: Config, state: Path, once: bool) -> int:
     clock = Clock()
     notifier = sdnotify.SystemdNotifier()
@@ -132,9 +146,13 @@ async def _serve(config: Config, state: Path, once: bool) -> int:
 
             async def stop_on_signal() -> None:
                 nonlocal stopping
-                with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                    async for _ in signals:
+                with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                    async for number in signals:
+                        if number == signal.SIGHUP:
+                            log.warning("the configuration is read at the start only: restart to change it")
+                            continue
                         stopping = True
+                        _leave_hung_threads_behind()
                         log.info("stopping")
                         notifier.notify("STOPPING=1")
                         tasks.cancel_scope.cancel()

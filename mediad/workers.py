@@ -132,7 +132,7 @@ class _Worker:
                     await self._send(request, descriptors)
                 return await self._receive()
         except TimeoutError as error:
-            raise _Slow(f"took longer than {math.ceil(limit)} s") from error
+            raise _Slow(f"{wire.READING_FAILED}: took longer than {math.ceil(limit)} s") from error
         except (OSError, ValueError, anyio.ClosedResourceError) as error:  # ValueError: closed meanwhile
             raise _Lost(CRASHED) from error
 

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 
+from mediad.cli.output import say
 from mediad.cli.settings import SYSTEM_FILE, home, user_file
 from mediad.cli.template import Paths, render
 from mediad.config import parse
@@ -44,13 +45,13 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
         _bless(place.path)
     _make_folder(os.path.dirname(file))
     _create(file, text)
-    print(f"wrote {printable(file)}")
+    say(f"wrote {printable(file)}")
     for note in (*pictures, *_notes(synced, [watch.path for watch in settings.watches.values()])):
-        print(printable(note))
+        say(printable(note))
     for problem in check_system(settings):
-        print(f"to be mended: {problem}")
-    option = f" --config {shlex.quote(file)}" if config else ""
-    print(f"next: look through it, then `mediad plan{option}` and `mediad run{option}`")
+        say(f"to be mended: {printable(problem)}")
+    option = f" --config {printable(shlex.quote(file))}" if config else ""
+    say(f"next: look through it, then `mediad plan{option}` and `mediad run{option}`")
     return 0
 
 
@@ -87,7 +88,7 @@ def _make_folder(path: str, kind: str = "") -> None:
     except OSError as error:
         raise CannotCreate(f"cannot be made: {error.strerror}", path=path) from None
     if kind:
-        print(f"{'found' if found else 'made'} {printable(path)} ({kind})")
+        say(f"{'found' if found else 'made'} {printable(path)} ({kind})")
 
 
 def _bless(path: str) -> None:

@@ -8,29 +8,54 @@ import sys
 from collections.abc import Sequence
 
 from mediad import __version__
-from mediad.errors import InvalidConfig, MediadError
+from mediad.cli.output import (
+    EXIT_OUTPUT,
+    OutputFailed,
+    complain,
+    discard,
+    flush,
+    open_closed_streams,
+    say,
+    settle_errors,
+)
+from mediad.errors import InvalidConfig, MediadError, printable
 
 EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Usage errors end the program with 2."""
-    arguments = _parser().parse_args(argv)
+    open_closed_streams()
     try:
+        code = _command(argv)
+        flush()
+    except BrokenPipeError:  # the reader went away: nothing is wrong
+        discard(sys.stdout)
+        return 0
+    except OutputFailed as error:
+        discard(sys.stdout)
+        complain(f"mediad: {error}")
+        return EXIT_OUTPUT
+    finally:
+        settle_errors()
+    return code
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
         code: int = arguments.command(arguments)
-        sys.stdout.flush()
+    except SystemExit:  # --help, --version and usage errors
+        flush()
+        raise
     except InvalidConfig as error:
-        print("\n".join(error.problems), file=sys.stderr)
+        complain("\n".join(map(printable, error.problems)))
         return error.exit_code
     except MediadError as error:
-        print(f"mediad: {error}", file=sys.stderr)
+        complain(f"mediad: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # the reader went away: nothing is wrong, but the interpreter would flush once more and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code
 
 
@@ -108,10 +133,10 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
     config, file = load(_config(arguments), overrides=dict(arguments.set))
     for warning in (*config.warnings, *system_warnings(config)):
-        print(f"warning: {warning}", file=sys.stderr)
+        complain(f"warning: {printable(warning)}")
     if problems := check_system(config):
         raise InvalidConfig(problems)
-    print(f"{file}: no problems; watches: {len(config.watches)}, libraries: {len(config.libraries)}")
+    say(f"{printable(file)}: no problems; watches: {len(config.watches)}, libraries: {len(config.libraries)}")
     return 0
 
 

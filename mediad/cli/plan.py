@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import Counter
@@ -11,10 +12,11 @@ from pathlib import Path
 import anyio.to_thread
 
 from mediad import eventloop
+from mediad.cli.output import say
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.errors import InvalidConfig, SourceGone, printable
-from mediad.files import Files
+from mediad.files import Files, source_error
 from mediad.ingest.preview import Forecast, Preview
 from mediad.roots import check_system
 from mediad.store.database import Database, open_copy
@@ -31,22 +33,31 @@ _WORDS = (
     ("held", "{} whose library is offline"),
     ("failed", "{} that cannot be read"),
 )
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def plan(config: Config, paths: Sequence[bytes], *, as_list: bool) -> int:
     """Print a summary, or with `as_list` a line for each file; returns 0.
 
     Raises:
-        SourceGone, NotPermitted: a path is not there, or not below a watch.
+        SourceGone, NotPermitted: a path is not there, cannot be read, or is not below a watch.
     """
     logging.getLogger("mediad").addHandler(logging.NullHandler())
     if problems := check_system(config):
         raise InvalidConfig(problems)
     for path in paths:
-        if not os.path.lexists(path):
-            raise SourceGone("is not there", path=path)
+        _see(path)
     eventloop.run(_plan, config, paths, as_list)
     return 0
+
+
+def _see(path: bytes) -> None:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            raise SourceGone("is not there", path=path) from None
+        raise source_error(error, path) from None
 
 
 async def _plan(config: Config, paths: Sequence[bytes], as_list: bool) -> None:
@@ -59,13 +70,11 @@ async def _plan(config: Config, paths: Sequence[bytes], as_list: bool) -> None:
             async for forecast in preview.forecast(paths):
                 counts.update(_kinds(forecast))
                 if as_list:
-                    print(_line(forecast))
+                    say(_line(forecast))
     finally:
         database.close()
     if not as_list:
-        print(
-            "\n".join(text.format(counts[kind]) for kind, text in _WORDS if counts[kind]) or "nothing to do"
-        )
+        say("\n".join(text.format(counts[kind]) for kind, text in _WORDS if counts[kind]) or "nothing to do")
 
 
 def _kinds(forecast: Forecast) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 
 from mediad.config import Config, parse
@@ -62,7 +63,9 @@ def _places(env: Mapping[str, str]) -> Iterator[str]:
 
 def _read(file: str) -> str:
     try:
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=_open) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise InvalidConfig([printable(f"{file}: is no regular file; a configuration has to be one")])
             data = stream.read(_LARGEST + 1)
     except OSError as error:
         raise InvalidConfig([printable(f"{file}: cannot be read: {error.strerror}")]) from None
@@ -73,3 +76,7 @@ def _read(file: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InvalidConfig([printable(f"{file}:{line}: is not UTF-8; TOML has to be")]) from None
+
+
+def _open(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY)  # a FIFO would wait for its writer

@@ -25,6 +25,7 @@ class Task:
         method: "link", "take" or "copy"; "" for a file that stays.
         copied: the verified copy, while it has no name yet.
         placed: the file under its final name, once there. source_left: the source is gone from the watch.
+        reasoned: we wrote the reason beside it.
         source_now: the source as it stands at the end, if it stays.
         note: what has to be told of a file that was placed all the same.
     """
@@ -42,6 +43,7 @@ class Task:
     copied: Stat | None = None
     placed: Stat | None = None
     source_left: bool = False
+    reasoned: bool = False
     source_now: Stat | None = None
     failed: MediadError | None = None
     note: str = ""

@@ -28,6 +28,7 @@ from mediad.media.wire import READING_FAILED
 from mediad.model import FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
 from mediad.workers import WorkerPool
 
+_UNTOLD = 30  # settle times of rest for a local file of which no lease tells whether somebody writes
 _CONTAINER_GRACE = 5  # settle times for which a fresh file whose end is missing is waited for; thin air
 
 
@@ -248,7 +249,6 @@ class Identifier:
         size = sighting.stat.size
         if size == 0:
             return Unplanned(sighting, Result.IGNORED, "empty", "is empty", evidence)
-        evidence = f"{evidence}; {self._nobody_writes(sighting, fd, place)}"
         name = sighting.path.rpartition(b"/")[2]
         head = self._read(fd, 0, min(HEAD_BYTES, size))
         form = sniff(head, name) or claimed(name)
@@ -256,6 +256,7 @@ class Identifier:
             return Unplanned(
                 sighting, Result.IGNORED, "not-media", "is not media, by content or name", evidence
             )
+        evidence = f"{evidence}; {self._nobody_writes(sighting, fd, place)}"
         self._wait_for_end(sighting, fd, form, place)
         try:
             digest = digest_of(self._files, fd, size, self._stopping)
@@ -288,14 +289,21 @@ class Identifier:
 
     def _nobody_writes(self, sighting: Sighting, fd: int, place: Place) -> str:
         if not place.lease:
-            return "who writes to it cannot be told on this filesystem"
+            return self._wait_longer(sighting, place, "cannot be told on this filesystem")
         try:
             busy = self._files.held_open(fd)
-        except OSError as error:
-            return f"who writes to it could not be told ({error.strerror})"
+        except OSError as error:  # EACCES: it is somebody else's file, and we lack CAP_LEASE
+            return self._wait_longer(sighting, place, f"could not be told ({error.strerror})")
         if busy:
             raise _NotAtRest(sighting, max(place.settle, 0.5), "somebody had it open for writing")
         return "nobody had it open for writing"
+
+    def _wait_longer(self, sighting: Sighting, place: Place, why: str) -> str:
+        """Where nothing tells of writers, only a long rest does; a network's settle time is one already."""
+        enough = _UNTOLD * place.settle
+        if place.clocks_agree and (rest := self._rest(sighting.stat)) < enough:
+            raise _NotAtRest(sighting, enough - rest, f"who writes to it {why}, so it was waited for longer")
+        return f"who writes to it {why}"
 
     def _wait_for_end(self, sighting: Sighting, fd: int, form: Format, place: Place) -> None:
         """A fresh file without its container's end may be one whose writer pauses between two openings."""

@@ -17,7 +17,16 @@ import anyio.to_thread
 import apsw
 
 from mediad.clock import Clock
-from mediad.errors import MediadError, NameTaken, Retry, WitnessFailed, printable
+from mediad.errors import (
+    InputOutput,
+    LibraryFull,
+    MediadError,
+    NameTaken,
+    Retry,
+    Stranded,
+    WitnessFailed,
+    printable,
+)
 from mediad.files import Files
 from mediad.ingest import moves, witnesses
 from mediad.ingest.group import Group, Job, Task, private_name
@@ -37,6 +46,7 @@ _GROUP = 64  # sets that share their syncs and commits
 _OPEN_FILES = 512  # with which no more are identified; a thousand copies of one file all wait for the first
 _BACKLOG = 64  # batches that may wait to be identified
 _COMPANION_WINDOW = 86_400_000_000  # microseconds within which a late companion belongs to a principal
+_HOLD = 60.0  # seconds before files are tried again whose library or workers could not take them
 _ATTEMPTS = 25  # names or witnesses that may fail one set before it is given up
 
 log = logging.getLogger("mediad")
@@ -49,6 +59,7 @@ class Stages:
     Attributes:
         stopping: true once the daemon was asked to stop; long reads and copies end early then.
         wake: tells the settle stage that there may be room again.
+        once: nothing is waited for that may not come by itself (`run --once`).
         deferred: sets whose content is in flight in some lane, by digest, with the lane that has them.
         open_files: files that are held open until they are placed, those of deferred sets included.
         changed: called when something has landed or returned.
@@ -65,6 +76,7 @@ class Stages:
     shelves: Shelves
     stopping: Callable[[], bool]
     wake: Callable[[], None]
+    once: bool = False
     deferred: dict[bytes, list[tuple[Lane, Held]]] = field(default_factory=dict)
     open_files: int = 0
     changed: anyio.Event = field(default_factory=anyio.Event)
@@ -117,7 +129,14 @@ class Lane:
         async for batch in self._settled:
             while self._stages.open_files > _OPEN_FILES:
                 await self._stages.changed.wait()
-            result = await self._stages.identifier.identify(batch, self._hashing)
+            try:
+                result = await self._stages.identifier.identify(batch, self._hashing)
+            except InputOutput as error:  # no worker can be had: nothing is concluded from that
+                if self._stages.once:
+                    raise
+                log.warning("files wait, since they cannot be looked into: %s", error)
+                members = tuple(sighting for settled in batch for sighting in settled.members)
+                result = Identified(back=[Back(members, _HOLD, error.message)])
             self._stages.open_files += sum(len(held.fds) for held in result.sets)
             await self._take_note(result)
             if result.sets:
@@ -244,13 +263,19 @@ class Lane:
         """Look at the libraries first: the cheapest moment to find one gone or full."""
         shelves = self._stages.shelves
         for name in {task.library.name for job in group.jobs for task in job.tasks}:
-            need = sum(
-                task.copy_size for job in group.jobs for task in job.tasks if task.library.name == name
-            )
-            await shelves.look(shelves[name], need)
-            if not shelves[name].online:
-                for job in group.jobs:
+            await shelves.look(shelves[name])
+            room = shelves[name].room
+            for job in group.jobs:
+                need = sum(task.copy_size for task in job.tasks if task.library.name == name)
+                if not any(task.library.name == name for task in job.tasks):
+                    continue
+                if not shelves[name].online:
                     job.error = job.error or shelves.reason(name)
+                elif need > room:
+                    path = job.held.set.principal.sighting.path
+                    job.error = job.error or LibraryFull("is larger than what is free", path=path)
+                else:
+                    room -= need
         return any(job.error is None and job.tasks for job in group.jobs)
 
     async def _land(self, group: Group) -> None:
@@ -274,7 +299,7 @@ class Lane:
             if job.error is None:
                 self._landed(job, now)
             else:
-                failures.extend(self._not_placed(job, job.error, now))
+                failures.extend(await self._not_placed(job, job.error, now))
         if failures:
             await stages.recorder.unplanned(failures)
             for file in failures:
@@ -287,7 +312,7 @@ class Lane:
             gone = left.get(member.sighting.path, False)
             self._stages.tracker.landed(member.sighting, now, left=gone)
 
-    def _not_placed(self, job: Job, error: MediadError, now: float) -> list[Unplanned]:
+    async def _not_placed(self, job: Job, error: MediadError, now: float) -> list[Unplanned]:
         held = job.held
         again = isinstance(error, NameTaken | WitnessFailed)
         if again and held.attempts < _ATTEMPTS:
@@ -299,14 +324,25 @@ class Lane:
         self._close(held)
         members = tuple(member.sighting for member in held.set.members)
         if error.retry is Retry.HOLD:
-            for task in job.tasks:
-                shelf = self._stages.shelves[task.library.name]
-                if shelf.library is task.library:  # else it has been opened anew since
-                    self._stages.shelves.fault(shelf, error)
-        if error.retry in (Retry.HOLD, Retry.AGAIN) and not again:
+            await self._hold(job, error)
+            if not self._stages.once or isinstance(error, Stranded):
+                # A library of a rule's, or room for one large file: its watch stays open meanwhile.
+                self._return(Back(members, _HOLD, str(error)), now)
+                return []
+        elif error.retry is Retry.AGAIN and not again:
             self._return(Back(members, 1.0, str(error)), now)
             return []
         return [Unplanned(sighting, Result.FAILED, error.code, str(error)) for sighting in members]
+
+    async def _hold(self, job: Job, error: MediadError) -> None:
+        """See which of the job's libraries it is that can take nothing now."""
+        shelves = self._stages.shelves
+        for name in {task.library.name for task in job.tasks}:
+            shelf = shelves[name]
+            if not isinstance(error, Stranded):
+                await shelves.look(shelf)
+            elif any(shelf.library is task.library for task in job.tasks):  # else it was opened anew since
+                shelves.fault(shelf, error)
 
     def _close(self, held: Held) -> None:
         self._stages.open_files -= len(held.fds)

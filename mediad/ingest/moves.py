@@ -32,6 +32,7 @@ NO_LINK = UNSUPPORTED | {errno.EMLINK, errno.EACCES}
 REASON = b".reason.txt"
 """What the name of a file in trash or quarantine is followed by in the name of its reason."""
 
+_NO_FLAG = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # of renameat2(2); EPERM is a refusal
 _BUFFER = 1 << 20
 
 
@@ -222,7 +223,7 @@ def rename_new(files: Files, name: bytes, directory: int, new: bytes, target: in
     try:
         files.rename(name, directory, new, target)
     except OSError as error:
-        if error.errno not in UNSUPPORTED:
+        if error.errno not in _NO_FLAG:
             raise
         fd = files.open_file(name, directory)
         try:

@@ -33,6 +33,7 @@ from mediad.ingest.shelves import Shelves
 from mediad.ingest.watch import State, Watcher
 from mediad.library import OpenLibrary
 from mediad.media import companions
+from mediad.media.formats import claimed
 from mediad.model import Settled, Sighting
 from mediad.store import catalogue
 from mediad.store.database import Database
@@ -70,7 +71,7 @@ class Pipeline:
         self.shelves = Shelves(
             config, files, database, clock, self._index, self._nudge, self._in_hand, stopping
         )
-        self.tracker = Tracker(companions.key, lambda name: watches[name].place.settle)
+        self.tracker = Tracker(_gathering, lambda name: watches[name].place.settle)
         roots = {name: entry.tree.root for name, entry in watches.items()}
         self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)
         self.watchers = {name: self._watcher(name, watches, clock) for name in watches}
@@ -120,6 +121,7 @@ class Pipeline:
             AlreadyHeld, InvalidConfig: a library does not let us start.
         """
         try:
+            self._stages.once = once
             await self.shelves.open_all()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._settle)
@@ -160,8 +162,9 @@ class Pipeline:
         return self.tracker.waiting(watch) > 0 and not self._closed(watch)
 
     def held(self) -> bool:
-        """Is there work that cannot be done now: a library or a watch is away, full or read-only?"""
-        away = any(watcher.state in (State.OFFLINE, State.ERROR) for watcher in self.watchers.values())
+        """After `once`: is something left that could not be done, or a folder that could not be read?"""
+        unseen = (State.OFFLINE, State.ERROR, State.DEGRADED)
+        away = any(watcher.state in unseen for watcher in self.watchers.values())
         return away or any(self._closed(name) for name in self.config.watches)
 
     def _closed(self, watch: str) -> bool:
@@ -182,6 +185,8 @@ class Pipeline:
 
     async def _deliver(self, watch: str, chunk: Sequence[Sighting]) -> None:
         while self.tracker.waiting(watch) > _SETTLING:
+            if self._stages.once and self._closed(watch):
+                return  # more than is held already would be held; the next run sees it
             await self._wait_for_change(1.0)
         self._arriving += 1
         await self._to_settle.send(chunk)
@@ -226,7 +231,10 @@ class Pipeline:
             return fresh
         unknown, orphans = await self._database.run(functools.partial(self._ask_about, asked))
         for watch, paths in orphans.items():
-            seen, _ = await anyio.to_thread.run_sync(self._watches[watch].folder.look, paths)
+            try:
+                seen, _ = await anyio.to_thread.run_sync(self._watches[watch].folder.look, paths)
+            except OSError:  # the root went away just now; its watcher says so, and a scan brings them back
+                continue
             fresh.extend(seen)
         return [*unknown, *fresh]
 
@@ -239,7 +247,8 @@ class Pipeline:
         for sighting in asked:
             row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
             local = self._watches[sighting.watch].local
-            if row is not None and row.settles(sighting.stat, local=local, retry_since=retry_since):
+            told = row is not None and not row.outdated(sighting, self._started)
+            if told and row and row.settles(sighting.stat, local=local, retry_since=retry_since):
                 continue
             unknown.append(sighting)
             if not companions.is_companion_name(sighting.path):
@@ -252,6 +261,11 @@ class Pipeline:
     async def _index(self, library: OpenLibrary, row: int) -> None:
         folder = library_folder(library.tree, self._clock)
         await witnesses.index(folder, row, self._database, self._clock, self._stopping)
+
+
+def _gathering(path: bytes) -> bytes:
+    """The stem under which a file may belong to others; what is no media by its name settles alone."""
+    return companions.key(path) if claimed(path) else b"\0" + path
 
 
 def _say_state(watch: str, state: State, error: str) -> None:

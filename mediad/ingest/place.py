@@ -156,7 +156,12 @@ class Placer:
         text = (
             f"{task.step.outcome}: {task.step.reason}\nfrom: {origin.decode('utf-8', 'backslashreplace')}\n"
         )
-        moves.write_reason(self._files, name, directory, text)
+        task.reasoned = True
+        try:
+            moves.write_reason(self._files, name, directory, text)
+        except FileExistsError:  # another's: not ours to remove
+            task.reasoned = False
+            raise
 
     def _undo(self, group: Group, job: Job) -> None:
         """Take a set back whose publishing failed: every source still has, or gets back, its name.
@@ -187,7 +192,7 @@ class Placer:
                 self._see_source(task, home, own)
                 moves.withdraw(self._files, directory, name, task.placed)
             task.source_left, task.placed = False, None
-        if task.action in ("trash", "quarantine"):
+        if task.reasoned:
             with contextlib.suppress(FileNotFoundError):
                 self._files.unlink(name + moves.REASON, directory)
 
@@ -255,21 +260,29 @@ class Placer:
             task.source_left = True
         except SourceChanged as error:
             if task.method == "link":  # one inode: the library's file changes with it and must not stay
-                dirs = group.library_dirs(task.library)
-                assert task.name is not None
-                assert task.placed is not None
-                try:
-                    directory, name = dirs.parent(task.name)
-                    moves.withdraw(self._files, directory, name, task.placed)
-                except OSError as failure:
-                    raise Stranded(f"could not be taken back: {failure.strerror}") from failure
-                task.placed, task.failed = None, error
+                self._take_back(group, task)
+                task.failed = error
             else:
                 task.note = "the source was written to after it was copied; it stays"
         except Stranded:
             raise
         except (OSError, MediadError) as error:
             task.note = f"the source could not be removed: {error}"
+
+    def _take_back(self, group: Group, task: Task) -> None:
+        """Take the library's name from a file whose source has its own again."""
+        assert task.name is not None
+        assert task.placed is not None
+        try:
+            home, own = group.watch_dirs(task.watch, self._watches[task.watch]).parent(task.source.path)
+            self._see_source(task, home, own)
+            directory, name = group.library_dirs(task.library).parent(task.name)
+            moves.withdraw(self._files, directory, name, task.placed)
+            if task.reasoned:
+                self._files.unlink(name + moves.REASON, directory)
+        except (OSError, MediadError) as failure:
+            raise Stranded(f"could not be taken back: {failure}") from failure
+        task.placed = None
 
 
 def _placed(group: Group) -> list[Task]:

@@ -208,10 +208,10 @@ class Planner:
         wanted = directory + slash + companion_name(source, name, companion.name)
         destination = wanted
         number = 0
-        while not self._free(holder.library, destination, world, avoid) or destination in chosen:
+        while not self._free(holder.library, destination, world, avoid) or key_of(destination) in chosen:
             number += 1
             destination = with_suffix(wanted, number)
-        chosen.add(destination)
+        chosen.add(key_of(destination))
         return Step(
             companion, watch.action, Result.FILED, holder.library, destination, "beside", "", "companion"
         )

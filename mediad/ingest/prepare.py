@@ -130,15 +130,18 @@ class Preparer:
         method = known or self._try_link(group, task)
         if task.action == "hardlink" and method != "link":
             raise CannotLink("cannot be hard-linked into its library", path=task.source.path)
-        if method == "link" and task.removes and not self._may_leave(group, task):
-            return "copy"  # it will stay: as a link, whoever changes it would change the library's file
+        if method == "link" and task.removes and self._would_be_shared(group, task):
+            return "copy"
         return method
+
+    def _would_be_shared(self, group: Group, task: Task) -> bool:
+        """Would a name outside the library remain? Whoever changes it would change the library's file."""
+        return self._files.fstat(task.source.fd).st_nlink > 1 or not self._may_leave(group, task)
 
     def _may_leave(self, group: Group, task: Task) -> bool:
         try:
-            return self._files.may_change(
-                group.watch_dirs(task.watch, self._watches[task.watch]).parent(task.source.path)[0]
-            )
+            watch = group.watch_dirs(task.watch, self._watches[task.watch])
+            return self._files.may_remove(task.source.fd, watch.parent(task.source.path)[0])
         except OSError as error:
             raise source_error(error, task.source.path) from error
 

@@ -5,9 +5,11 @@ Nothing is waited for and nothing is touched: what is not at rest is said to be 
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import os
+import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -69,16 +71,22 @@ class Preview:
         self._identifier = Identifier(files, self._entries.places, pool, clock, _never)
         self._limiter = anyio.CapacityLimiter(2)
         self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
+        self._offline: dict[str, str] = {}  # the other libraries: why
 
     async def forecast(self, paths: Sequence[bytes]) -> AsyncIterator[Forecast]:
         """Yield a forecast for each file: below `paths`, or in all watches where none are given.
+
+        A folder on the way that cannot be read has a forecast of its own, "failed".
 
         Raises:
             SourceGone, NotPermitted: a given path cannot be read or lies in no watch.
         """
         await self._open_libraries()
         for name, starts in (await anyio.to_thread.run_sync(self._starts, paths)).items():
-            sightings = await anyio.to_thread.run_sync(self._look, self._entries[name], starts)
+            look = functools.partial(self._look, self._entries[name], starts, asked=bool(paths))
+            sightings, unread = await anyio.to_thread.run_sync(look)
+            for forecast in unread:
+                yield forecast
             known, groups = await self._database.run(functools.partial(self._sort_out, sightings))
             for sighting in known:
                 yield self._told(sighting, "known", "dealt with before; it stays where it is")
@@ -90,25 +98,30 @@ class Preview:
         for name, settings in self._config.libraries.items():
             tree = Tree(self._files, os.fsencode(settings.path))
             try:
-                library = OpenLibrary(settings, tree, "", -1, Capabilities(True, True, False), None)
-            except OSError:  # offline: its files would be held
+                library = await anyio.to_thread.run_sync(
+                    OpenLibrary, settings, tree, "", -1, Capabilities(True, True, False), None
+                )
+                known = await self._database.run(functools.partial(_remember, name=name, root=tree.root))
+                if not known.indexed:
+                    folder = library_folder(tree, self._clock)
+                    await witnesses.index(folder, known.id, self._database, self._clock, _never)
+            except OSError as error:  # offline: its files would be held
+                self._offline[name] = error.strerror or str(error)
                 continue
-            known = await self._database.run(functools.partial(_remember, name=name, root=tree.root))
-            if not known.indexed:
-                folder = library_folder(tree, self._clock)
-                await witnesses.index(folder, known.id, self._database, self._clock, _never)
             self._libraries[name] = (known.id, library)
 
     def _starts(self, paths: Sequence[bytes]) -> Mapping[str, list[bytes]]:
         """The paths by watch, relative to it."""
         if not paths:
-            there = (name for name, entry in self._entries.items() if os.path.isdir(entry.tree.root))
+            there = (name for name, entry in self._entries.items() if _is_there(entry.tree.root))
             return {name: [b""] for name in there}
         starts: dict[str, list[bytes]] = {}
         for path in paths:
             real = os.path.realpath(path)
-            if not os.path.lexists(path):
-                raise source_error(FileNotFoundError(2, ""), path)
+            try:
+                os.lstat(path)
+            except OSError as error:
+                raise source_error(error, path) from error
             for name, entry in self._entries.items():
                 root = os.path.realpath(entry.tree.root)
                 if real == root or real.startswith(root + b"/"):
@@ -118,13 +131,35 @@ class Preview:
                 raise NotPermitted("lies in no watch", path=path, remedy="name files below a watch")
         return starts
 
-    def _look(self, entry: Entry, starts: Sequence[bytes]) -> list[Sighting]:
+    def _look(
+        self, entry: Entry, starts: Sequence[bytes], *, asked: bool
+    ) -> tuple[list[Sighting], list[Forecast]]:
+        """What is below `starts`, and what of it cannot be read.
+
+        Raises:
+            SourceGone, NotPermitted: a start that was `asked` for cannot be read.
+        """
         seen: list[Sighting] = []
-        files, folders = entry.folder.look([start for start in starts if start])
-        seen.extend(files)
-        for folder in folders + [start for start in starts if not start]:
-            entry.folder.scan(folder, seen.extend, _never)
-        return list({sighting.path: sighting for sighting in seen}.values())
+        errors: dict[bytes, str] = {}
+        at = b""
+        try:
+            with entry.tree.dirs() as dirs:
+                for at in filter(None, starts):
+                    dirs.parent(at)  # `look` is silent about what it cannot open
+            at = b""
+            files, folders = entry.folder.look(filter(None, starts))
+            seen.extend(files)
+            for at in folders + [start for start in starts if not start]:
+                errors.update(entry.folder.scan(at, seen.extend, _never).errors)
+        except OSError as error:
+            if asked:
+                raise source_error(error, entry.tree.absolute(at)) from error
+            errors[at] = error.strerror or str(error)
+        unread = [
+            Forecast(entry.tree.absolute(path), Result.FAILED, None, f"cannot be read: {why}")
+            for path, why in errors.items()
+        ]
+        return list({sighting.path: sighting for sighting in seen}.values()), unread
 
     def _sort_out(
         self, sightings: Sequence[Sighting], connection: apsw.Connection
@@ -135,7 +170,11 @@ class Preview:
         for sighting in sightings:
             row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
             local = self._entries[sighting.watch].local
-            settled = row is not None and row.settles(sighting.stat, local=local, retry_since=2**62)
+            settled = (
+                row is not None
+                and not row.outdated(sighting, self._clock.micros())
+                and row.settles(sighting.stat, local=local, retry_since=2**62)
+            )
             (known if settled else fresh).append(sighting)
         fresh.sort(key=lambda sighting: companions.key(sighting.path))
         groups = itertools.groupby(fresh, key=lambda sighting: companions.key(sighting.path))
@@ -181,7 +220,9 @@ class Preview:
             when = f"{taken.local} by {taken.source} ({taken.confidence})" if taken else "no date"
             reason = step.reason or f"{when}; {plan.why}"
             if step.library not in self._libraries:
-                told.append(self._told(step.identity.sighting, "held", "the library is offline"))
+                why = self._offline.get(step.library, "")
+                reason = f"the library is offline: {why}" if why else "the library is offline"
+                told.append(self._told(step.identity.sighting, "held", reason))
                 continue
             tree = self._libraries[step.library][1].tree
             private = step.action in ("trash", "quarantine")
@@ -204,6 +245,14 @@ class Preview:
 def _remember(connection: apsw.Connection, name: str, root: bytes) -> catalogue.KnownLibrary:
     known = catalogue.known_library(connection, name)
     return known or catalogue.remember_library(connection, name, f"preview of {name}", root)
+
+
+def _is_there(root: bytes) -> bool:
+    """False for a folder that is missing; true for one that may not be looked at, so that a scan says so."""
+    try:
+        return stat.S_ISDIR(os.stat(root).st_mode)
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
 
 
 def _never() -> bool:

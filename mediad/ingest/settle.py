@@ -97,6 +97,8 @@ class Tracker:
 
     def _settle_down(self, sighting: Sighting, now: float) -> None:
         group_name = (sighting.watch, self._group_key(sighting))
+        self._leave(sighting, b"\0" + sighting.path, group_name)
+        self._leave(sighting, self._key(sighting.path), group_name)
         group = self._groups.get(group_name)
         if group is None:
             group = self._groups[group_name] = _Group()
@@ -107,6 +109,17 @@ class Tracker:
             self._waiting[sighting.watch] = self.waiting(sighting.watch) + 1
         group.members[sighting.path] = _Member(sighting, now - sighting.rest, now)
         self._schedule(group_name, group)
+
+    def _leave(self, sighting: Sighting, key: bytes, unless: _Name) -> None:
+        """A file that became another kind of file no longer settles with what it was."""
+        name = (sighting.watch, key)
+        group = self._groups.get(name) if name != unless else None
+        if group is not None and group.members.pop(sighting.path, None) is not None:
+            self._waiting[sighting.watch] -= 1
+            if group.members:
+                self._schedule(name, group)
+            else:
+                del self._groups[name]
 
     def _group_key(self, sighting: Sighting) -> bytes:
         lone = sighting.excluded or sighting.type is not FileType.REGULAR
@@ -187,7 +200,7 @@ class Tracker:
             self._settle_down(newest, now)
             group_name = (newest.watch, self._group_key(newest))  # a link that took its place is no set's
             group = self._groups[group_name]
-            group.not_before = now + wait
+            group.not_before = max(group.not_before, now + wait)
             group.note = note
             self._schedule(group_name, group)
 

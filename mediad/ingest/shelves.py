@@ -45,6 +45,7 @@ class Shelf:
 
     Attributes:
         id: its row in the catalogue once it was online.
+        room: bytes that could be written when it was last looked at.
         stuck: steps that recovery could neither finish nor revert; it is tried again.
     """
 
@@ -54,6 +55,7 @@ class Shelf:
     state: State = State.OFFLINE
     error: str = ""
     stuck: int = 0
+    room: int = 0
     looking: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
@@ -143,7 +145,7 @@ class Shelves:
                 except OSError as error:
                     self.fault(shelf, library_error(error, shelf.library.tree.root))
 
-    async def look(self, shelf: Shelf, need: int = 0) -> None:
+    async def look(self, shelf: Shelf) -> None:
         """See how a library is now."""
         async with shelf.looking:
             if shelf.library is None:
@@ -152,11 +154,11 @@ class Shelves:
                 except MediadError as error:
                     self._become(shelf, State.OFFLINE, str(error))
             else:
-                await self._check(shelf, shelf.library, need)
+                await self._check(shelf, shelf.library)
 
-    async def _check(self, shelf: Shelf, library: OpenLibrary, need: int) -> None:
+    async def _check(self, shelf: Shelf, library: OpenLibrary) -> None:
         try:
-            await anyio.to_thread.run_sync(library.check, need)
+            shelf.room = await anyio.to_thread.run_sync(library.check)
         except MediadError as error:
             self.fault(shelf, error)
         else:
@@ -182,6 +184,9 @@ class Shelves:
 
     def _become(self, shelf: Shelf, state: State, error: str) -> None:
         if (shelf.state, shelf.error) == (state, error):
+            return
+        if state is shelf.state and shelf.error:  # a repeat in other words
+            shelf.error = error
             return
         if state in (State.OFFLINE, State.FULL, State.READONLY):
             log.warning("library %s is %s: %s", shelf.settings.name, state, error)
@@ -233,13 +238,12 @@ class Shelves:
         self.rows[name] = known.id
         try:
             await self._recover(shelf, library)
-            if not known.indexed:
-                self._become(shelf, State.ADOPTING, "")
-                await self._index(library, known.id)
+            self._become(shelf, State.ADOPTING, "")  # also what other hands brought since it was last seen
+            await self._index(library, known.id)
         except BaseException:
             shelf.library = None
             raise
-        await self._check(shelf, library, 0)
+        await self._check(shelf, library)
 
     async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
         sets: dict[int, list[journal.OpenStep]] = {}

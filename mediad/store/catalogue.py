@@ -43,6 +43,16 @@ class Arrival:
             stat.ino,
         )
 
+    def outdated(self, sighting: Sighting, started: int) -> bool:
+        """Was it ignored by what an earlier configuration said?
+
+        Args:
+            started: when the one in force was read, microseconds.
+        """
+        if self.code == "excluded":
+            return not sighting.excluded
+        return self.code == "rule" and self.seen < started
+
     def settles(self, stat: Stat, *, local: bool, retry_since: int) -> bool:
         """Does this row tell the end of the file that is seen now, so that nothing needs to be done?
 

@@ -6,6 +6,7 @@ Each unit runs whole, in a thread, inside one transaction; no transaction ever s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -54,12 +55,16 @@ def open_copy(path: Path) -> apsw.Connection:
         SchemaTooNew, CatalogueBroken.
     """
     copy = apsw.Connection("")
-    if path.exists():
-        original = _open_for_reading(path)
-        with copy.backup("main", original, "main") as backup:
-            backup.step()
-        original.close()
-    _migrate(copy, path, keep=False)
+    try:
+        if path.exists():
+            original = _open_for_reading(path)
+            with contextlib.closing(original), copy.backup("main", original, "main") as backup:
+                backup.step()
+        _migrate(copy, path, keep=False)
+    except (OSError, apsw.Error) as error:  # OSError: who may not enter its folder cannot even ask for it
+        copy.close()
+        what = error.strerror if isinstance(error, OSError) else error
+        raise CatalogueBroken(f"the catalogue cannot be read: {what}", path=os.fspath(path)) from error
     return copy
 
 

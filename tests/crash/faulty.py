@@ -46,6 +46,7 @@ class Faults:
         error_at: the number, from 1, of the operation of one of `kinds` that fails with `error`.
         lasting: every later operation of that kind fails, too.
         storm: seeds failures of one operation in `_STORM` of `kinds`, from the first on.
+        meddle_at: the number, from 1, of the operation of one of `kinds` before which `meddle` is called.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Faults:
         kinds: Collection[str] | None = None,
         lasting: bool = False,
         storm: int | None = None,
+        meddle_at: int = 0,
+        meddle: Callable[[], None] | None = None,
     ) -> None:
         self.crash_at = crash_at
         self.error_at = error_at
@@ -64,6 +67,8 @@ class Faults:
         self.kinds = kinds
         self.lasting = lasting
         self.storm = random.Random(storm) if storm is not None else None
+        self.meddle_at = meddle_at
+        self.meddle = meddle
         self.changes = 0
         self.counted = 0
         self.hit = ""
@@ -86,6 +91,9 @@ class Faults:
             if self.kinds is not None and kind not in self.kinds:
                 return
             self.counted += 1
+            if self.counted == self.meddle_at and self.meddle is not None:
+                self.hit = kind
+                self.meddle()
             first = self.counted == self.error_at
             if first:
                 self.hit = kind

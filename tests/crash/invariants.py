@@ -6,6 +6,7 @@ Each check yields what is wrong, one line each; nothing yielded is nothing lost,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sqlite3
 from collections import Counter, defaultdict
@@ -182,4 +183,7 @@ def the_catalogue_is_true(now: Now) -> Iterator[str]:
     for name, digest in filed.items():
         if name is not None and rows.get(name) != digest:
             yield f"filed as {name!r}, of which the catalogue has {rows.get(name)!r}"
+    for path, digest in rows.items():
+        if path in now.library and digest not in (None, hashlib.sha256(now.library[path]).digest()):
+            yield f"the library's {path!r} is not what the catalogue says"
     yield from (f"the catalogue has {path!r}, the library not" for path in rows.keys() - now.library.keys())

@@ -165,9 +165,9 @@ class Scene:
             files.close_all()
         return None
 
-    def run_undisturbed(self) -> None:
-        """`mediad run --once`, and nothing may go wrong."""
-        if (error := self.run(Faults())) is not None:
+    def run_undisturbed(self, faults: Faults | None = None) -> None:
+        """`mediad run --once`, which must not fail."""
+        if (error := self.run(faults or Faults())) is not None:
             raise error
 
     async def _run(self, files: FaultyFiles, database: FaultyDatabase) -> None:

@@ -172,7 +172,7 @@ def test_what_stands_where_a_folder_should_be_is_left_alone(tmp_path: Path, kind
         daemon.put("IMG_2.jpg", picture(2, datetime(2022, 1, 1)))  # noqa: DTZ001
         before = tree(daemon.library, without={b".mediad"})
         run_once(daemon, code=3)
-        assert daemon.outcome("IMG_1.jpg")[:2] == ("failed", "name-taken")
+        assert daemon.outcome("IMG_1.jpg")[:2] == ("failed", "not-permitted")
         assert daemon.left() == {b"IMG_1.jpg": picture(1)}
         after = tree(daemon.library, without={b".mediad"})
         assert after == {

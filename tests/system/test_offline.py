@@ -93,20 +93,6 @@ def test_a_library_that_was_never_there(tmp_path: Path) -> None:
         assert list(daemon.filed().values()) == [picture(1)]
 
 
-def test_the_library_is_read_only(tmp_path: Path, tmpfs: Factory) -> None:
-    disk = tmpfs("16m")
-    with Daemon(tmp_path, watch=MOVE, library={"path": str(disk)}, start=False) as daemon:
-        daemon.put("one.jpg", picture(1))
-        assert daemon.run_once().code == 0
-        remount(disk, "ro")
-        daemon.start()
-        daemon.put("two.jpg", picture(2))
-        daemon.wait_for_line("library photos is readonly")
-        assert held(daemon, "two.jpg")
-        remount(disk, "rw")
-        daemon.wait_for("two.jpg", "filed")
-
-
 def test_the_library_becomes_read_only(tmp_path: Path, loop_fs: Factory) -> None:
     """As disks do when they fail."""
     disk = loop_fs("ext4", options="errors=remount-ro")
@@ -136,36 +122,53 @@ def remount(disk: Path, how: str) -> None:
     )
 
 
-def test_the_library_is_full(tmp_path: Path, loop_fs: Factory) -> None:
-    disk = loop_fs("ext4")
-    ballast = disk / "ballast"
-    settings = {"path": str(disk), "min_free": "8MB"}
-    with Daemon(tmp_path, watch=MOVE, library=settings, start=False) as daemon:
-        statistics = os.statvfs(disk)
-        free = statistics.f_bavail * statistics.f_frsize
-        with open(ballast, "wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, free - 4_000_000)
+def test_libraries_that_are_full_too_small_or_read_only(
+    tmp_path: Path, tmpfs: Factory, loop_fs: Factory
+) -> None:
+    """Each holds its files, and takes them by itself once it can; what fits is served meanwhile."""
+    names = ("full", "small", "readonly")
+    watches = {f"to-{name}": {**MOVE, "library": name} for name in names}
+    full, small, readonly = loop_fs("ext4"), tmpfs("16m"), tmpfs("16m")
+    film = samples.mp4(seed=1) + b"\x01\x80\x00\x00free" + bytes(0x01800000 - 8)
+    libraries: dict[str, dict[str, object]] = {
+        "full": {"path": str(full), "min_free": "8MB"},
+        "small": {"path": str(small)},
+        "readonly": {"path": str(readonly)},
+    }
+    with Daemon(tmp_path, watches=watches, libraries=libraries, start=False) as daemon:
+        assert daemon.run_once().code == 0
+        fill(full / "ballast", but=4_000_000)
+        remount(readonly, "ro")
+        for seed, name in enumerate(names):
+            content = film if name == "small" else picture(seed)
+            daemon.put("one.mp4" if name == "small" else "one.jpg", content, folder=tmp_path / f"to-{name}")
+        assert daemon.run_once().code == 3
+        since = len(daemon.lines)
         daemon.start()
-        daemon.put("one.jpg", picture(1))
-        daemon.wait_for_line("library photos is full")
-        assert held(daemon, "one.jpg")
-        ballast.unlink()
-        daemon.wait_for("one.jpg", "filed")
-        assert len(daemon.matching("library photos is full")) == 1
-        assert not daemon.private("tmp")
+        daemon.wait_for_line("library full is full")
+        daemon.wait_for_line("library small is full")
+        daemon.wait_for_line("library readonly is readonly")
+        for name in names:
+            assert len(list((tmp_path / f"to-{name}").iterdir())) == 1
+            assert not daemon.filed(name).keys() - {b"ballast"}
+            assert not daemon.outcomes(f"to-{name}")
+        daemon.put("two.jpg", picture(2), folder=tmp_path / "to-small")
+        (full / "ballast").unlink()
+        remount(readonly, "rw")
+        daemon.wait_for("one.jpg", "filed", watch="to-full")
+        daemon.wait_for("one.jpg", "filed", watch="to-readonly")
+        daemon.wait_for("two.jpg", "filed", watch="to-small")
+        assert (tmp_path / "to-small" / "one.mp4").stat().st_size == len(film)
+        assert len(daemon.matching("library full is full", since)) == 1
+        for name in names:
+            assert not list((daemon.folders[name] / ".mediad" / "tmp").iterdir())
 
 
-def test_a_file_that_is_too_large_for_the_library(tmp_path: Path, tmpfs: Factory) -> None:
-    """It waits; what fits is served meanwhile."""
-    disk = tmpfs("16m")
-    film = samples.mp4(seed=1) + b"\x01\x80\x00\x00free" + bytes((0x01800000) - 8)
-    with Daemon(tmp_path, watch=MOVE, library={"path": str(disk), "min_free": "1MB"}) as daemon:
-        daemon.put("film.mp4", film)
-        daemon.wait_for_line("library photos is full")
-        daemon.put("one.jpg", picture(1))
-        daemon.wait_for("one.jpg", "filed")
-        assert (daemon.inbox / "film.mp4").stat().st_size == len(film)
-        assert not daemon.private("tmp")
+def fill(ballast: Path, *, but: int) -> None:
+    """Leave only so many bytes free."""
+    found = os.statvfs(ballast.parent)
+    with open(ballast, "wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, found.f_bavail * found.f_frsize - but)
 
 
 def test_the_watch_is_missing_at_the_start(tmp_path: Path) -> None:

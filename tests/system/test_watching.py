@@ -136,8 +136,6 @@ def test_a_folder_whose_name_is_not_utf_8_stays(tmp_path: Path) -> None:
         daemon.put("later.jpg", second)
         daemon.wait_for("later.jpg", "filed", limit=PROMPTLY)
         assert len(daemon.matching("watch inbox is scanning")) < 10
-        shutil.rmtree(os.fsencode(daemon.inbox) + b"/caf\xe9")
-        daemon.wait_for_line("watch inbox is watching", since=len(daemon.lines))
 
 
 def test_the_root_is_deleted_and_recreated(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from mediad.errors import (
 )
 from mediad.files import Files
 from mediad.library import OpenLibrary, bless, lock_file, open_library
+from tests import mounting
 from tests.mounting import Factory
 from tests.trees import tree
 
@@ -33,7 +34,7 @@ PRIVATE = {b".mediad/", b".mediad/tmp/", b".mediad/trash/", b".mediad/quarantine
 
 
 class Failing(Files):
-    """Files of which some calls fail; `calls` counts those."""
+    """Files of which some calls fail with an errno."""
 
     def __init__(self, **errors: int) -> None:
         self.errors = errors
@@ -241,13 +242,13 @@ def test_a_vfat_disk_renames_and_never_links(loop_fs: Factory, opened: Opener) -
     assert tree(root / ".mediad/tmp") == {}
 
 
-def test_a_library_on_a_read_only_disk(loop_fs: Factory, bind_mount: Factory, opened: Opener) -> None:
+def test_a_library_on_a_read_only_disk(loop_fs: Factory, opened: Opener) -> None:
     root = loop_fs("ext4")
     library = opened(root)
     library.check()
-    os.system(f"mount -o remount,ro {root}")
+    library.close()  # a file open for writing keeps a disk writable
+    assert mounting.run("mount", "-o", "remount,ro", str(root)).returncode == 0
     assert isinstance(refusal(library.check), LibraryReadOnly)
-    library.close()
     assert isinstance(refusal(opened, root, library.uuid), LibraryReadOnly)
 
 
@@ -265,7 +266,7 @@ def test_a_group_that_is_not_there(root: Path) -> None:
 
 
 def test_a_check_of_a_library_as_it_was(root: Path, opened: Opener) -> None:
-    opened(root).check(need=1 << 20)
+    assert opened(root).check() > 0
 
 
 def test_a_check_sees_that_the_folder_is_another(root: Path, opened: Opener) -> None:
@@ -292,7 +293,7 @@ def test_a_check_sees_that_the_marker_is_another(root: Path, opened: Opener, con
 def test_a_check_sees_what_is_mounted_over_it(root: Path, opened: Opener, tmpfs: Factory) -> None:
     point = tmpfs("1m")
     library = opened(point)
-    os.system(f"umount -l {point}")
+    assert mounting.run("umount", "--lazy", str(point)).returncode == 0
     assert isinstance(refusal(library.check), LibraryOffline)
 
 
@@ -305,5 +306,4 @@ def test_less_free_than_min_free(root: Path, opened: Opener) -> None:
     assert error.retry is Retry.HOLD
     assert "min_free" in str(error)
     library.settings = replace(library.settings, min_free=free // 2)
-    library.check()
-    assert isinstance(refusal(library.check, free * 3 // 4), LibraryFull)  # with what is to come
+    assert 0 < library.check() <= free  # what may still be written

@@ -1,0 +1,82 @@
+"""What a command says: standard streams that may be closed, full, or of few letters."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
+
+
+class OutputFailed(Exception):  # of the programs' own, which no pipeline ever sees
+    """Standard output cannot be written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {error.strerror or error}")
+
+
+def open_closed_streams() -> None:
+    """Give closed standard descriptors to /dev/null, lest a media file or the catalogue gets their number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(fd, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (for good)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it anyway
+
+
+def say(text: str) -> None:
+    """Print lines on standard output.
+
+    Raises:
+        OutputFailed: they cannot be written. BrokenPipeError: nobody reads them.
+    """
+    with _failing():
+        print(text)
+
+
+def flush() -> None:
+    """Write what `say` holds back; raises the same."""
+    with _failing():
+        sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print lines on standard error; if it cannot be written there is nowhere left to say so."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
+
+
+def settle_errors() -> None:
+    """Standard error that cannot be written must not change the exit code when the interpreter flushes it."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Send to nowhere what a stream still holds: the interpreter would flush once more and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        number = stream.fileno()
+        fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(error) from error

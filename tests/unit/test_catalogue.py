@@ -1,0 +1,354 @@
+"""What the catalogue answers, and how rows about one path follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import pytest
+
+from mediad.layout import key_of
+from mediad.model import Facts, Holder, Identity, Sighting, Stat
+from mediad.store import catalogue, journal
+from mediad.store.catalogue import Arrival, CatalogueWorld
+from mediad.store.database import open_copy
+
+STAT = Stat(dev=1, ino=11, size=1000, mtime_ns=5_000_000_000, ctime_ns=6_000_000_000)
+ARRIVAL = Arrival(1, 100, "filed", "", 1000, 5_000_000_000, 6_000_000_000, 11, True, b"d" * 32)
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
+    connection = open_copy(tmp_path / "none")
+    connection.pragma("foreign_keys", True)
+    yield connection
+    connection.close()
+
+
+def seen(path: bytes, stat: Stat = STAT, watch: str = "inbox") -> Sighting:
+    return Sighting(watch, path, stat)
+
+
+def content(path: bytes, digest: bytes = b"d" * 32, stat: Stat = STAT) -> Identity:
+    return Identity(seen(path, stat), digest, Facts("jpeg", "photo"))
+
+
+def unplanned(
+    connection: apsw.Connection, id_: int, path: bytes, outcome: str, code: str = "x", stat: Stat = STAT
+) -> bool:
+    return catalogue.record_unplanned(connection, id_, seen(path, stat), id_, outcome, code, "because", {})
+
+
+def told(connection: apsw.Connection) -> list[tuple[int, str | None]]:
+    return [(row[0], row[1]) for row in connection.execute("SELECT id, outcome FROM arrival ORDER BY id")]
+
+
+def library(connection: apsw.Connection, name: str = "photos", marker: str = "m") -> int:
+    return catalogue.remember_library(connection, name, marker, b"/l").id
+
+
+def begin(
+    connection: apsw.Connection,
+    id_: int,
+    path: bytes,
+    *,
+    item: int | None = None,
+    digest: bytes = b"d" * 32,
+    action: str = "move",
+    witness: int | None = None,
+    row: int = 1,
+) -> None:
+    batch = journal.open_batch(connection, "inbox", b"/w", 1)
+    entry = journal.Entry(
+        id_, item or id_, batch, content(path, digest), action, row, b"to/" + path, witness, "{}"
+    )
+    journal.begin(connection, [entry], now=id_)
+
+
+def finish(
+    connection: apsw.Connection,
+    id_: int,
+    path: bytes,
+    *,
+    item: int | None = None,
+    outcome: str = "filed",
+    digest: bytes = b"d" * 32,
+    role: str = "principal",
+    source: Stat | None = None,
+    row: int = 1,
+) -> None:
+    target = b"to/" + path
+    ending = journal.Ending(
+        id_, item or id_, "move", outcome, "", "", source, row, target, key_of(target), STAT, digest, role
+    )
+    journal.finish(connection, [ending], [], now=id_)
+
+
+def file_id(connection: apsw.Connection, path: bytes) -> int:
+    row = connection.execute("SELECT id FROM file WHERE path = ?", (path,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"dev": 2}, True),  # numbers of devices change with every mount
+        ({"ino": 12}, False),
+        ({"size": 1001}, False),
+        ({"mtime_ns": 5_000_000_001}, False),
+        ({"ctime_ns": 6_000_000_001}, False),
+    ],
+)
+@pytest.mark.parametrize("outcome", ["filed", "duplicate", "quarantined", "ignored"])
+def test_an_end_holds_for_exactly_one_state(change: dict[str, int], same: bool, outcome: str) -> None:
+    row = replace(ARRIVAL, outcome=outcome)
+    assert row.settles(STAT._replace(**change), local=True, retry_since=0) is same
+
+
+@pytest.mark.parametrize(
+    ("mtime", "size", "stays", "same"),
+    [
+        (2 * SECOND, 0, True, True),
+        (-2 * SECOND, 0, True, True),
+        (2 * SECOND + 1, 0, True, False),
+        (0, 1, True, False),
+        (0, 0, False, False),  # we took it: what is there now is another
+    ],
+)
+def test_where_inodes_mean_nothing_size_and_time_do(mtime: int, size: int, stays: bool, same: bool) -> None:
+    stat = STAT._replace(ino=99, ctime_ns=1, mtime_ns=STAT.mtime_ns + mtime, size=STAT.size + size)
+    row = replace(ARRIVAL, stays=stays)
+    assert row.settles(stat, local=False, retry_since=0) is same
+    assert not row.settles(stat, local=True, retry_since=0)
+
+
+def test_an_open_step_settles_whatever_is_seen() -> None:
+    assert replace(ARRIVAL, outcome=None).settles(STAT._replace(size=1), local=True, retry_since=0)
+
+
+def test_what_was_gone_is_always_looked_at() -> None:
+    assert not replace(ARRIVAL, outcome="gone").settles(STAT, local=True, retry_since=0)
+
+
+def test_a_failure_is_tried_again_in_time_or_when_changed() -> None:
+    row = replace(ARRIVAL, outcome="failed", seen=100)
+    assert row.settles(STAT, local=True, retry_since=99)
+    assert not row.settles(STAT, local=True, retry_since=100)
+    assert row.settles(STAT._replace(ctime_ns=1), local=True, retry_since=99)  # our attempts change it
+    for change in ({"size": 1}, {"mtime_ns": 1}, {"ino": 1}):
+        assert not row.settles(STAT._replace(**change), local=True, retry_since=99)
+    assert not replace(row, code="reverted").settles(STAT, local=True, retry_since=0)
+
+
+def test_the_newest_row_of_one_path_counts(connection: apsw.Connection) -> None:
+    assert catalogue.newest_arrival(connection, "inbox", b"a.jpg") is None
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg")
+    begin(connection, 2, b"a.jpg", digest=b"e" * 32)
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert (row.id, row.outcome, row.digest, row.stays) == (2, None, b"e" * 32, True)
+    assert catalogue.newest_arrival(connection, "other", b"a.jpg") is None
+    assert catalogue.under_way(connection, seen(b"a.jpg"))
+    finish(connection, 2, b"a.jpg")
+    assert not catalogue.under_way(connection, seen(b"a.jpg"))
+
+
+def test_a_file_that_needed_no_plan_replaces_its_earlier_rows(connection: apsw.Connection) -> None:
+    for id_, outcome in enumerate(("ignored", "failed", "failed", "gone"), 1):
+        assert unplanned(connection, id_, b"a.jpg", outcome)
+    assert unplanned(connection, 5, b"b.jpg", "ignored")
+    assert told(connection) == [(4, "gone"), (5, "ignored")]
+    assert unplanned(connection, 6, b"a.jpg", "ignored")
+    assert told(connection) == [(4, "gone"), (5, "ignored"), (6, "ignored")]
+    assert catalogue.totals(connection) == {"gone": 1, "ignored": 2}
+
+
+def test_what_was_filed_makes_way_for_nothing(connection: apsw.Connection) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg")
+    unplanned(connection, 2, b"a.jpg", "failed", stat=STAT._replace(size=7))
+    assert told(connection) == [(1, "filed"), (2, "failed")]
+
+
+@pytest.mark.parametrize(("source", "left"), [(STAT, [(2, None)]), (None, [(1, "quarantined"), (2, None)])])
+def test_what_was_quarantined_in_name_only_makes_way(
+    connection: apsw.Connection, source: Stat | None, left: list[tuple[int, str | None]]
+) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg", outcome="quarantined", source=source)
+    begin(connection, 2, b"a.jpg")
+    assert told(connection) == left
+
+
+def test_steps_of_a_row_that_makes_way_belong_to_the_new_one(connection: apsw.Connection) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    journal.revert(connection, [1], "no", now=1)
+    begin(connection, 2, b"a.jpg")
+    assert told(connection) == [(2, None)]
+    steps = connection.execute("SELECT id, arrival, state FROM step ORDER BY id").fetchall()
+    assert steps == [(1, 2, "reverted"), (2, 2, "intent")]
+
+
+def test_what_we_took_is_not_gone(connection: apsw.Connection) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg", source=None)
+    assert not unplanned(connection, 2, b"a.jpg", "gone", stat=STAT._replace(ctime_ns=1))
+    assert told(connection) == [(1, "filed")]
+    assert unplanned(connection, 2, b"a.jpg", "gone", stat=STAT._replace(ino=12))  # that was another file
+    assert told(connection) == [(1, "filed"), (2, "gone")]
+
+
+def test_what_we_left_can_go(connection: apsw.Connection) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg", source=STAT)
+    assert unplanned(connection, 2, b"a.jpg", "gone")
+
+
+def test_touched_is_the_same_content_that_stayed(connection: apsw.Connection) -> None:
+    later = STAT._replace(mtime_ns=9, ctime_ns=10, ino=12)
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    assert not catalogue.touched(connection, content(b"a.jpg", stat=later))  # it is still under way
+    finish(connection, 1, b"a.jpg", source=STAT)
+    assert not catalogue.touched(connection, content(b"a.jpg", b"e" * 32, later))
+    assert not catalogue.touched(connection, content(b"b.jpg", stat=later))
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert row.is_same(STAT)
+    assert catalogue.touched(connection, content(b"a.jpg", stat=later))
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert row.is_same(later)
+
+
+@pytest.mark.parametrize(("outcome", "source"), [("filed", None), ("failed", STAT)])
+def test_touched_needs_an_end_and_a_file(
+    connection: apsw.Connection, outcome: str, source: Stat | None
+) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg", outcome=outcome, source=source)
+    assert not catalogue.touched(connection, content(b"a.jpg"))
+
+
+def test_orphans_beside_share_folder_and_stem(connection: apsw.Connection) -> None:
+    names = (b"x/a.xmp", b"x/a.jpg.xmp", b"x/ab.xmp", b"x/a.b/c.xmp", b"y/a.xmp", b"a.xmp", b"x/.a.xmp")
+    for id_, name in enumerate(names, 1):
+        unplanned(connection, id_, name, "ignored", "orphan")
+    unplanned(connection, 20, b"x/a.txt", "ignored", "not-media")
+    found = catalogue.orphans_beside(connection, "inbox", b"x/a.jpg")
+    assert set(found) - {b"x/a.b/c.xmp"} == {b"x/a.xmp", b"x/a.jpg.xmp"}
+    assert catalogue.orphans_beside(connection, "inbox", b"a.jpg") == [b"a.xmp"]
+    assert catalogue.orphans_beside(connection, "other", b"x/a.jpg") == []
+
+
+def test_a_library_is_known_by_its_marker(connection: apsw.Connection) -> None:
+    assert catalogue.known_library(connection, "photos") is None
+    first = catalogue.remember_library(connection, "photos", "m1", b"/a")
+    assert not first.indexed
+    catalogue.library_indexed(connection, first.id, 5)
+    moved = catalogue.remember_library(connection, "renamed", "m1", b"/b")
+    assert (moved.id, moved.indexed) == (first.id, True)
+    assert catalogue.known_library(connection, "photos") is None
+    other = catalogue.remember_library(connection, "renamed", "m2", b"/b")
+    assert other.id != first.id
+    assert catalogue.known_library(connection, "renamed") == other
+
+
+def test_what_a_look_at_a_library_shows(connection: apsw.Connection) -> None:
+    row = library(connection)
+    found = [(path, key_of(path), STAT) for path in (b"a.jpg", b"b.jpg")]
+    catalogue.remember_found(connection, row, found)
+    unread = catalogue.unread_of_sizes(connection, [row], [STAT.size, 5])
+    assert sorted(unread) == [(1, row, b"a.jpg"), (2, row, b"b.jpg")]
+    assert catalogue.unread_of_sizes(connection, [row + 1], [STAT.size]) == []
+    assert catalogue.unread_of_sizes(connection, [row], [STAT.size + 1]) == []
+    for file in (1, 2):
+        catalogue.set_digest(connection, file, b"d" * 32, STAT)
+    catalogue.remember_found(connection, row, [(b"a.jpg", key_of(b"a.jpg"), STAT)])
+    changed = STAT._replace(mtime_ns=1)
+    catalogue.remember_found(connection, row, [(b"b.jpg", key_of(b"b.jpg"), changed)])
+    assert catalogue.unread_of_sizes(connection, [row], [STAT.size]) == [(2, row, b"b.jpg")]
+    world = CatalogueWorld(connection, {"photos": row}, 0)
+    assert [holder.path for holder in world.holders(b"d" * 32, None)] == [b"a.jpg"]
+
+
+def test_holders_are_no_companions_and_online(connection: apsw.Connection) -> None:
+    row, other = library(connection), library(connection, "other", "m2")
+    begin(connection, 1, b"a.jpg", row=row)
+    finish(connection, 1, b"a.jpg")
+    begin(connection, 2, b"a.xmp", item=1)
+    finish(connection, 2, b"a.xmp", item=1, role="companion")
+    begin(connection, 3, b"c.jpg", row=other)
+    finish(connection, 3, b"c.jpg", row=other)
+    mine, theirs = Holder(1, "photos", b"to/a.jpg", 1), Holder(3, "other", b"to/c.jpg", 3)
+    both = CatalogueWorld(connection, {"photos": row, "other": other}, 0)
+    assert both.holders(b"d" * 32, None) == [mine, theirs]
+    assert both.holders(b"d" * 32, "other") == [theirs]
+    assert both.holders(b"e" * 32, None) == []
+    assert CatalogueWorld(connection, {"photos": row}, 0).holders(b"d" * 32, None) == [mine]
+    catalogue.set_missing(connection, 1)
+    catalogue.set_unread(connection, 3)
+    assert both.holders(b"d" * 32, None) == []
+    assert not both.taken("photos", key_of(b"to/a.jpg"))  # its file is gone
+    assert both.taken("other", key_of(b"TO/C.JPG"))  # that one has only other content
+    assert not both.taken("photos", key_of(b"to/c.jpg"))
+    assert not both.taken("nowhere", key_of(b"to/c.jpg"))
+
+
+def test_members_of_a_set_and_its_neighbours(connection: apsw.Connection) -> None:
+    row = library(connection)
+    for id_, path, digest in ((1, b"a.jpg", b"1"), (2, b"a.mov", b"2"), (3, b"ab.jpg", b"3")):
+        item = 1 if id_ == 2 else id_
+        begin(connection, id_, path, item=item, digest=digest, row=row)
+        finish(connection, id_, path, item=item, digest=digest, role="companion" if id_ == 2 else "principal")
+    catalogue.remember_found(connection, row, [(b"to/a.xmp", key_of(b"to/a.xmp"), STAT)])
+    world = CatalogueWorld(connection, {"photos": row}, 0)
+    principal = Holder(file_id(connection, b"to/a.jpg"), "photos", b"to/a.jpg", 1)
+    assert {digest: one.path for digest, one in world.set_members(principal).items()} == {b"2": b"to/a.mov"}
+    catalogue.set_digest(connection, file_id(connection, b"to/a.xmp"), b"4", STAT)
+    assert {digest: one.path for digest, one in world.set_members(principal).items()} == {
+        b"2": b"to/a.mov",
+        b"4": b"to/a.xmp",
+    }
+
+
+def test_the_principal_that_came_before(connection: apsw.Connection) -> None:
+    row = library(connection)
+    begin(connection, 10, b"x/a.jpg", row=row)
+    world = CatalogueWorld(connection, {"photos": row}, 10)
+    assert world.former_principal("inbox", b"x/a.xmp") is None  # it is not filed yet
+    finish(connection, 10, b"x/a.jpg")
+    principal = Holder(1, "photos", b"to/x/a.jpg", 10)
+    assert world.former_principal("inbox", b"x/a.xmp") == principal
+    assert world.former_principal("inbox", b"x/a.jpg.xmp") == principal
+    for watch, path in (("other", b"x/a.xmp"), ("inbox", b"y/a.xmp"), ("inbox", b"x/ab.xmp")):
+        assert world.former_principal(watch, path) is None
+    assert CatalogueWorld(connection, {"photos": row}, 11).former_principal("inbox", b"x/a.xmp") is None
+    assert CatalogueWorld(connection, {}, 10).former_principal("inbox", b"x/a.xmp") is None
+    catalogue.set_missing(connection, 1)
+    assert world.former_principal("inbox", b"x/a.xmp") is None
+
+
+def test_the_principal_of_a_duplicate_is_its_witness(connection: apsw.Connection) -> None:
+    row = library(connection)
+    catalogue.remember_found(connection, row, [(b"old.jpg", key_of(b"old.jpg"), STAT)])
+    catalogue.set_digest(connection, 1, b"d" * 32, STAT)
+    begin(connection, 10, b"a.jpg", action="trash", witness=1, row=row)
+    finish(connection, 10, b"a.jpg", outcome="duplicate")
+    world = CatalogueWorld(connection, {"photos": row}, 0)
+    assert world.former_principal("inbox", b"a.xmp") == Holder(1, "photos", b"old.jpg", None)
+
+
+def test_a_found_file_that_is_ours_is_forgotten(connection: apsw.Connection) -> None:
+    row = library(connection)
+    catalogue.remember_found(connection, row, [(b"to/a.jpg", key_of(b"to/a.jpg"), STAT)])
+    catalogue.forget_found(connection, row, b"to/a.jpg")
+    begin(connection, 1, b"a.jpg", row=row)
+    finish(connection, 1, b"a.jpg")
+    catalogue.forget_found(connection, row, b"to/a.jpg")  # what we filed stays
+    assert connection.execute("SELECT role FROM file").fetchall() == [("principal",)]

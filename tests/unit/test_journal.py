@@ -1,0 +1,91 @@
+"""The journal: intents, their ends, and what a start finds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from mediad.layout import key_of
+from mediad.model import Facts, Identity, Sighting, Stat
+from mediad.store import catalogue, journal
+from mediad.store.database import open_copy
+
+STAT = Stat(dev=1, ino=11, size=1000, mtime_ns=5, ctime_ns=6)
+DIGEST = b"d" * 32
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
+    """A catalogue with one library and one batch, both of id 1."""
+    connection = open_copy(tmp_path / "none")
+    connection.pragma("foreign_keys", True)
+    catalogue.remember_library(connection, "photos", "m", b"/l")
+    assert journal.open_batch(connection, "inbox", b"/w", 1) == 1
+    yield connection
+    connection.close()
+
+
+def entry(id_: int, path: bytes, item: int | None = None, witness: int | None = None) -> journal.Entry:
+    identity = Identity(Sighting("inbox", path, STAT), DIGEST, Facts("jpeg", "photo"))
+    return journal.Entry(id_, item or id_, 1, identity, "move", 1, b"to/" + path, witness, "{}")
+
+
+def ending(id_: int, path: bytes, outcome: str = "filed", source: Stat | None = None) -> journal.Ending:
+    target = b"to/" + path
+    return journal.Ending(
+        id_, id_, "move", outcome, "", "", source, 1, target, key_of(target), STAT, DIGEST, "principal"
+    )
+
+
+def test_an_intent_tells_all_that_recovery_needs(connection: apsw.Connection) -> None:
+    journal.begin(connection, [entry(4, b"b.jpg"), entry(3, b"a.jpg", item=4)], now=9)
+    first = journal.OpenStep(3, 4, "move", 1, b"to/a.jpg", "inbox", b"/w", b"a.jpg", 1000, 5, DIGEST)
+    second = journal.OpenStep(4, 4, "move", 1, b"to/b.jpg", "inbox", b"/w", b"b.jpg", 1000, 5, DIGEST)
+    assert journal.open_steps(connection) == [first, second]
+    assert journal.last_id(connection) == 4
+
+
+def test_a_new_journal_has_used_no_id(connection: apsw.Connection) -> None:
+    assert (journal.last_id(connection), journal.open_steps(connection)) == (0, [])
+
+
+@pytest.mark.parametrize("source", [None, STAT._replace(ctime_ns=77)])
+def test_what_is_finished_is_in_the_library(connection: apsw.Connection, source: Stat | None) -> None:
+    journal.begin(connection, [entry(1, b"a.jpg")], now=9)
+    journal.finish(connection, [ending(1, b"a.jpg", source=source)], [(1, b"to")], now=10)
+    journal.finish(connection, [], [(1, b"to")], now=11)  # a folder is made once
+    assert journal.open_steps(connection) == []
+    files = connection.execute("SELECT path, digest, role, item FROM file").fetchall()
+    assert files == [(b"to/a.jpg", DIGEST, "principal", 1)]
+    assert connection.execute("SELECT library, path FROM folder").fetchall() == [(1, b"to")]
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert (row.outcome, row.stays, row.ctime_ns) == ("filed", source is not None, 77 if source else 6)
+
+
+@pytest.mark.parametrize("outcome", ["duplicate", "quarantined", "failed"])
+def test_what_was_not_filed_is_no_library_file(connection: apsw.Connection, outcome: str) -> None:
+    journal.begin(connection, [entry(1, b"a.jpg")], now=9)
+    journal.finish(connection, [ending(1, b"a.jpg", outcome)], [], now=10)
+    assert connection.execute("SELECT count(*) FROM file").fetchall() == [(0,)]
+    assert catalogue.totals(connection) == {outcome: 1}
+
+
+def test_what_is_reverted_never_happened_and_is_tried_again(connection: apsw.Connection) -> None:
+    journal.begin(connection, [entry(1, b"a.jpg"), entry(2, b"b.jpg")], now=9)
+    journal.revert(connection, [1], "no", now=10)
+    assert [step.id for step in journal.open_steps(connection)] == [2]
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert not row.settles(STAT, local=True, retry_since=0)
+    assert connection.execute("SELECT state, note FROM step WHERE id = 1").fetchall() == [("reverted", "no")]
+
+
+def test_a_late_companion_joins_the_set_of_its_witness(connection: apsw.Connection) -> None:
+    journal.begin(connection, [entry(1, b"a.jpg")], now=9)
+    journal.finish(connection, [ending(1, b"a.jpg")], [], now=10)
+    journal.begin(connection, [entry(2, b"a.xmp", witness=1), entry(3, b"b.jpg")], now=11)
+    assert [journal.set_of(connection, step) for step in journal.open_steps(connection)] == [1, 3]

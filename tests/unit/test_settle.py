@@ -1,0 +1,223 @@
+"""When files count as having come to rest, together with what, and what becomes of them afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediad.ingest.settle import Tracker
+from mediad.media import companions
+from mediad.model import FileType, Settled, Sighting, Stat
+
+SETTLES = {"inbox": 2.0, "card": 60.0}
+
+
+def seen(
+    path: bytes,
+    *,
+    size: int = 1,
+    ctime: int = 0,
+    ino: int = 1,
+    rest: float = 0.0,
+    watch: str = "inbox",
+    type: FileType = FileType.REGULAR,  # noqa: A002
+    excluded: str = "",
+) -> Sighting:
+    return Sighting(watch, path, Stat(1, ino, size, 0, ctime), rest, type, excluded)
+
+
+def tracker() -> Tracker:
+    return Tracker(companions.key, SETTLES.__getitem__)
+
+
+def release(tracker: Tracker, now: float, *, closed: tuple[str, ...] = (), limit: int = 100) -> list[Settled]:
+    return tracker.release(now, closed.__contains__, limit)
+
+
+def paths(released: list[Settled]) -> list[list[bytes]]:
+    return [sorted(member.path for member in settled.members) for settled in released]
+
+
+def test_a_file_is_released_when_it_was_quiet_for_the_settle_time_and_no_earlier() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a.jpg")], 10.0)
+    assert release(settling, 11.99) == []
+    assert settling.next_due(lambda _: False) == 12.0
+    assert paths(release(settling, 12.0)) == [[b"a.jpg"]]
+    assert release(settling, 99.0) == []
+
+
+def test_every_change_starts_the_wait_anew_and_an_equal_look_does_not() -> None:
+    for changed in (seen(b"a.jpg", size=2), seen(b"a.jpg", ctime=1), seen(b"a.jpg", ino=2)):
+        settling = tracker()
+        settling.observe([seen(b"a.jpg")], 10.0)
+        settling.observe([changed], 11.0)
+        settling.observe([changed], 12.5)
+        assert release(settling, 12.9) == []
+        [settled] = release(settling, 13.0)
+        assert settled.members == (changed,)
+
+
+def test_rest_before_the_first_look_counts() -> None:
+    settling = tracker()
+    settling.observe([seen(b"old.jpg", rest=3600.0), seen(b"new.jpg", rest=0.5)], 10.0)
+    [settled] = release(settling, 10.0)
+    assert settled.members[0].path == b"old.jpg"
+    assert settled.evidence == "unchanged for 60.0 min before it was first looked at"
+    assert release(settling, 11.4) == []
+    [settled] = release(settling, 11.5)
+    assert settled.evidence == "unchanged for 2.0 s (settle 2.0 s)"
+
+
+def test_a_set_settles_with_the_last_of_its_files() -> None:
+    settling = tracker()
+    settling.observe([seen(b"d/X.JPG"), seen(b"e/X.JPG", ino=2)], 10.0)
+    settling.observe([seen(b"d/x.mov", ino=3)], 11.0)
+    assert paths(release(settling, 12.9)) == [[b"e/X.JPG"]]
+    assert settling.quiet("inbox", 12.9) == 0
+    assert settling.quiet("inbox", 13.0) == 2
+    assert paths(release(settling, 13.0)) == [[b"d/X.JPG", b"d/x.mov"]]
+
+
+def test_what_is_excluded_or_no_file_keeps_no_set_waiting() -> None:
+    settling = tracker()
+    settling.observe([seen(b"x.jpg", rest=9.0)], 10.0)
+    settling.observe([seen(b"x.tmp", excluded="*.tmp"), seen(b"x.mov", type=FileType.FIFO)], 10.0)
+    assert paths(release(settling, 10.0)) == [[b"x.jpg"]]
+    assert paths(release(settling, 12.0)) == [[b"x.tmp"], [b"x.mov"]]
+
+
+def test_the_oldest_are_released_first_and_no_more_than_asked_for_of_each_watch() -> None:
+    settling = tracker()
+    settling.observe([seen(b"young"), seen(b"old", rest=50.0), seen(b"older", rest=60.0)], 100.0)
+    settling.observe([seen(b"card", watch="card", rest=60.0)], 100.0)
+    assert paths(release(settling, 200.0, limit=2)) == [[b"older"], [b"old"], [b"card"]]
+    assert paths(release(settling, 200.0, limit=2)) == [[b"young"]]
+
+
+def test_each_watch_has_its_own_settle_time() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"a", watch="card")], 0.0)
+    assert [settled.members[0].watch for settled in release(settling, 59.9)] == ["inbox"]
+    assert [settled.members[0].watch for settled in release(settling, 60.0)] == ["card"]
+
+
+def test_a_closed_watch_keeps_what_has_settled_until_it_opens() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", watch="card")], 0.0)
+    assert paths(release(settling, 100.0, closed=("inbox",))) == [[b"b"]]
+    assert settling.next_due({"inbox"}.__contains__) is None
+    assert settling.waiting("inbox") == settling.quiet("inbox", 100.0) == 1
+    assert paths(release(settling, 100.0)) == [[b"a"]]
+
+
+def test_files_are_counted_where_they_are() -> None:
+    settling = tracker()
+    first, second = seen(b"a.jpg"), seen(b"a.xmp", ino=2)
+    settling.observe([first, second, seen(b"b", watch="card")], 0.0)
+    assert (settling.settling, settling.flying) == (3, 0)
+    release(settling, 2.0)
+    assert (settling.settling, settling.flying, settling.waiting("inbox")) == (1, 2, 0)
+    assert settling.busy() == {"inbox", "card"}
+    assert settling.knows(first)
+    settling.landed(first, 3.0, left=True)
+    assert not settling.knows(first)
+    assert settling.busy() == {"inbox", "card"}
+    settling.landed(second, 3.0, left=True)
+    assert (settling.settling, settling.flying) == (1, 0)
+    assert settling.busy() == {"card"}
+
+
+def test_a_file_in_flight_is_not_released_a_second_time() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a")], 3.0)
+    settling.landed(seen(b"a"), 4.0, left=False)
+    assert release(settling, 99.0) == []
+    assert settling.settling == 0
+
+
+def test_a_change_during_the_flight_settles_after_the_landing() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    newer = seen(b"a", size=2)
+    settling.observe([newer], 3.0)
+    assert release(settling, 50.0) == []
+    settling.landed(seen(b"a"), 4.0, left=False)
+    assert release(settling, 4.9) == []
+    [settled] = release(settling, 6.0)
+    assert settled.members == (newer,)
+
+
+def test_our_own_move_is_no_change_but_another_file_in_its_place_is() -> None:
+    for newer, comes_back in ((seen(b"a", ctime=9), False), (seen(b"a", ino=2), True)):
+        settling = tracker()
+        settling.observe([seen(b"a")], 0.0)
+        release(settling, 2.0)
+        settling.observe([newer], 3.0)
+        settling.landed(seen(b"a"), 4.0, left=True)
+        assert bool(release(settling, 99.0)) is comes_back
+
+
+def test_a_file_that_stays_and_changed_in_name_only_is_looked_at_again() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a", ctime=9)], 3.0)
+    settling.landed(seen(b"a"), 4.0, left=False)
+    assert paths(release(settling, 99.0)) == [[b"a"]]
+
+
+def test_what_is_returned_waits_as_long_as_asked_and_says_why() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.returned([seen(b"a", rest=3.0)], 3.0, 10.0, "it was open for writing")
+    assert (settling.settling, settling.flying) == (1, 0)
+    assert release(settling, 12.9) == []
+    [settled] = release(settling, 13.0)
+    assert settled.evidence.endswith("; it was open for writing")
+
+
+def test_what_is_returned_has_to_be_quiet_again_however_short_its_wait() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a", size=3)], 4.0)
+    settling.returned([seen(b"a", size=2)], 4.0, 0.5, "it changed")
+    assert release(settling, 5.9) == []
+    [settled] = release(settling, 6.0)
+    assert settled.members == (seen(b"a", size=3),)
+
+
+def test_a_short_wait_does_not_cut_a_longer_one_short() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a.jpg")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a.xmp", ino=2)], 2.0)
+    release(settling, 4.0)
+    settling.returned([seen(b"a.jpg", rest=4.0)], 4.0, 60.0, "it was open for writing")
+    settling.returned([seen(b"a.xmp", ino=2, rest=4.0)], 4.0, 0.0, "it changed")
+    assert release(settling, 63.9) == []
+
+
+def test_a_file_that_a_link_replaces_while_it_settles_is_one_file() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a.jpg")], 0.0)
+    link = seen(b"a.jpg", ino=2, type=FileType.SYMLINK)
+    settling.observe([link], 1.0)
+    assert settling.settling == 1
+    [settled] = release(settling, 99.0)
+    assert settled.members == (link,)
+    settling.landed(link, 100.0, left=False)
+    assert settling.busy() == set()
+
+
+def test_a_watch_that_is_gone_leaves_nothing_behind() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", watch="card")], 0.0)
+    settling.forget("inbox")
+    assert settling.settling == 1
+    assert settling.busy() == {"card"}
+    assert paths(release(settling, 99.0)) == [[b"b"]]

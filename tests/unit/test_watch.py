@@ -1,0 +1,295 @@
+"""What a watcher looks at and when, with a folder that only tells what was asked, and a clock of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
+from mediad.ingest import coverage, watch
+from mediad.ingest.watch import BURST, State
+from tests.watching import RESCAN, Scene, Watched, following, until, up
+
+pytestmark = pytest.mark.anyio
+
+ADDED, MODIFIED, DELETED = 1, 2, 3
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A watcher's world in which waiting takes no time, with inotify and the kernel played by the test."""
+    (tmp_path / "inbox").mkdir()
+    scene = Scene(tmp_path / "inbox")
+    monkeypatch.setattr(watch, "RustNotify", scene.ears)
+    monkeypatch.setattr(watch, "_ROOT_LOOK", 0.005)
+    monkeypatch.setattr(watch, "_RESTART", 0.005)
+    monkeypatch.setattr(coverage, "MountTable", lambda: scene.mounts)
+    monkeypatch.setattr(coverage, "missing", lambda folders: scene.uncovered.intersection(folders.values()))
+    return scene
+
+
+async def test_a_single_look_scans_everything_and_says_how_it_went(scene: Scene) -> None:
+    watcher = scene.watcher()
+    await watcher.once()
+    assert (scene.folder.scanned, scene.delivered) == ([b""], [b"/0.jpg"])
+    assert scene.states == [(State.WATCHING, "")]
+    scene.folder.fails = [FileNotFoundError(), OSError(errno.EIO, "Input/output error")]
+    await watcher.once()
+    await watcher.once()
+    assert scene.states[1:] == [
+        (State.SCANNING, ""),
+        (State.OFFLINE, "the folder is missing"),
+        (State.ERROR, "Input/output error"),
+    ]
+    assert scene.ears.paths == []
+
+
+async def test_what_a_scan_could_not_read_degrades_the_watch(scene: Scene) -> None:
+    scene.folder.errors = [(b"private", "Permission denied")]
+    watcher = scene.watcher()
+    await watcher.once()
+    assert watcher.state is State.DEGRADED
+    assert watcher.error == "cannot look into 'private': Permission denied"
+    scene.folder.errors = []
+    await watcher.once()
+    assert (watcher.state, watcher.error) == (State.WATCHING, "")
+
+
+async def test_an_event_marks_its_path_and_a_deletion_marks_nothing(scene: Scene) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.tell((ADDED, "a.jpg"), (MODIFIED, "d/b.jpg"), (DELETED, "c.jpg"))
+        await until(lambda: scene.folder.looked)
+        await scene.settled()
+    await until(lambda: scene.ears.open == 0)
+    assert scene.folder.looked == [{b"a.jpg", b"d/b.jpg"}]
+    assert sorted(scene.delivered) == [b"a.jpg", b"d/b.jpg"]
+    assert scene.folder.scanned == []
+
+
+async def test_a_new_folder_is_scanned_and_what_lies_in_it_not_twice(scene: Scene) -> None:
+    watcher = scene.watcher()
+    scene.folder.subfolders = {b"d", b"d/e", b"d-1"}
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.tell((ADDED, "d/e"), (ADDED, "d"), (ADDED, "d-1"))
+        await until(lambda: len(scene.folder.scanned) >= 2)
+        await scene.settled()
+    assert sorted(scene.folder.scanned) == [b"d", b"d-1"]
+
+
+async def test_a_burst_makes_one_scan_of_everything(scene: Scene) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.tell(*((ADDED, f"{number}.jpg") for number in range(BURST - 1)))
+        await until(lambda: scene.folder.looked)
+        assert len(scene.folder.looked[0]) == BURST - 1
+        scene.folder.looked.clear()
+        scene.tell(*((ADDED, f"{number}.jpg") for number in range(BURST)))
+        await until(lambda: scene.folder.scanned)
+        await scene.settled()
+    assert scene.folder.scanned == [b""]
+    assert scene.folder.looked == []
+
+
+async def test_everything_is_scanned_when_asked_and_when_its_time_has_come(scene: Scene) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        watcher.mark_everything()
+        await until(lambda: scene.folder.scanned == [b""])
+        scene.clock.at += RESCAN - 1
+        await scene.settled()
+        assert scene.folder.scanned == [b""]
+        scene.clock.at += 1
+        await until(lambda: scene.folder.scanned == [b"", b""])
+
+
+async def test_who_takes_the_sightings_holds_the_scan_back(scene: Scene) -> None:
+    scene.folder.chunks = 3
+    scene.gate = anyio.Event()
+    watcher = scene.watcher(poll=True)
+    async with following(watcher):
+        await until(lambda: scene.folder.scanned)
+        await anyio.wait_all_tasks_blocked()
+        assert scene.delivered == []
+        assert watcher.state is State.SCANNING
+        scene.gate.set()
+        await until(lambda: watcher.state is State.WATCHING)
+    assert scene.delivered == [b"/0.jpg", b"/1.jpg", b"/2.jpg"]
+
+
+async def test_a_polled_watch_never_listens_and_is_scanned_often(scene: Scene) -> None:
+    watcher = scene.watcher(poll=True)
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.clock.at += 29
+        await scene.settled()
+        assert scene.folder.scanned == []
+        scene.clock.at += 1
+        await until(lambda: scene.folder.scanned == [b""])
+    assert scene.ears.paths == []
+
+
+async def test_a_slow_folder_is_polled_less_often(scene: Scene) -> None:
+    scene.folder.takes = 10.0
+    watcher = scene.watcher(poll=True)
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.clock.at += 199
+        await scene.settled()
+        assert scene.folder.scanned == []
+        scene.clock.at += 1
+        await until(lambda: scene.folder.scanned)
+
+
+async def test_a_broken_watcher_is_replaced_and_everything_looked_at_again(scene: Scene) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.ears.heard.put(WatchfilesRustInternalError("a name that is no UTF-8"))
+        await until(lambda: len(scene.ears.paths) == 2 and scene.folder.scanned)
+        await until(lambda: watcher.state is State.WATCHING)
+        await scene.settled()
+        scene.tell((ADDED, "a.jpg"))
+        await until(lambda: scene.folder.looked)
+        assert scene.ears.open == 1
+    assert scene.folder.scanned == [b""]
+
+
+async def test_without_inotify_the_watch_is_scanned_and_listens_as_soon_as_it_can(scene: Scene) -> None:
+    scene.ears.refuses = 2
+    watcher = scene.watcher()
+    async with following(watcher):
+        await until(lambda: len(scene.ears.paths) == 3)
+        await up(scene, watcher)
+        assert watcher.state is State.WATCHING
+        scene.tell((ADDED, "a.jpg"))
+        await until(lambda: scene.delivered == [b"a.jpg"])
+
+
+async def test_a_watcher_that_our_scans_break_is_told_of_until_it_outlives_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_DEAF_RESTART", 0.02)
+    watcher = scene.watcher()
+    async with following(watcher):
+        for listeners in range(1, 5):
+            await until(lambda count=listeners: len(scene.ears.paths) >= count)  # type: ignore[misc]
+            scene.ears.heard.put(WatchfilesRustInternalError("a name that is no UTF-8"))
+        await until(lambda: "inotify fails here" in watcher.error)
+        await until(lambda: scene.ears.open == 1)
+        await scene.settled()
+        scans = len(scene.folder.scanned)
+        scene.clock.at += 0.5
+        watcher.mark_everything()
+        await until(lambda: len(scene.folder.scanned) > scans)
+        await scene.settled()
+        assert watcher.state is State.DEGRADED
+        scene.clock.at += 1.5
+        await until(lambda: watcher.state is State.WATCHING)
+
+
+async def test_what_inotify_does_not_cover_is_watched_by_name_and_polled(scene: Scene) -> None:
+    scene.folder.subfolders = {b"hidden", b"open"}
+    scene.uncovered.add(b"hidden")
+    watcher = scene.watcher()
+    async with following(watcher):
+        await until(lambda: len(scene.ears.paths) == 2)
+        await up(scene, watcher)
+        root = str(scene.root)
+        assert scene.ears.paths == [[root], [root, f"{root}/hidden"]]
+        assert watcher.state is State.DEGRADED
+        assert watcher.error.startswith("inotify does not cover 1 folders")
+        scene.clock.at += 29
+        await scene.settled()
+        assert scene.folder.scanned == []
+        scene.clock.at += 1
+        await until(lambda: scene.folder.scanned == [b"hidden"])
+        scene.uncovered.clear()
+        scene.clock.at += 30
+        await until(lambda: watcher.state is State.WATCHING)
+        scene.clock.at += 60
+        await scene.settled()
+    assert scene.folder.scanned == [b"hidden", b"hidden"]
+
+
+async def test_a_folder_that_is_gone_is_offline_until_it_is_back(scene: Scene, tmp_path: Path) -> None:
+    other = Watched(scene.root, scene.clock)
+    arrivals: list[Watched] = []
+
+    def arrived() -> tuple[Watched, bool]:
+        arrivals.append(scene.folder if not arrivals else other)
+        return arrivals[-1], len(arrivals) > 1
+
+    watcher = scene.watcher(arrived=arrived)
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.root.rename(tmp_path / "away")
+        await until(lambda: watcher.state is State.OFFLINE)
+        assert watcher.error == "the folder is missing"
+        await until(lambda: scene.ears.open == 0)
+        (tmp_path / "away").rename(scene.root)
+        await until(lambda: watcher.state is State.WATCHING)
+    assert other.scanned == [b""]
+    assert scene.folder.scanned == []
+    assert len(scene.ears.paths) == 1, "what came back is to be polled"
+
+
+async def test_another_folder_in_its_place_is_looked_at_anew(scene: Scene, tmp_path: Path) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        (tmp_path / "other").mkdir()
+        scene.root.rename(tmp_path / "away")
+        (tmp_path / "other").rename(scene.root)
+        await until(lambda: scene.folder.scanned and len(scene.ears.paths) == 2)
+        await until(lambda: watcher.state is State.WATCHING)
+
+
+@pytest.mark.parametrize("hint", ["a mount", "the folder's own time"])
+async def test_a_folder_that_inotify_lost_is_looked_at_anew(scene: Scene, hint: str) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.uncovered.add(b"")
+        await scene.settled()
+        assert len(scene.ears.paths) == 1
+        if hint == "a mount":
+            scene.mounts.did_change = True
+        else:
+            os.utime(scene.root)
+        await until(lambda: len(scene.ears.paths) >= 2)
+        scene.uncovered.clear()
+        await until(lambda: scene.folder.scanned and watcher.state is State.WATCHING)
+
+
+async def test_an_error_of_the_root_is_told_and_everything_looked_at_afterwards(scene: Scene) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.folder.fails = [OSError(errno.EIO, "Input/output error")]
+        scene.tell((ADDED, "a.jpg"))
+        await until(lambda: (State.ERROR, "Input/output error") in scene.states)
+        await until(lambda: watcher.state is State.WATCHING)
+    assert scene.folder.scanned == [b""]
+    assert scene.folder.looked == [{b"a.jpg"}]
+
+
+async def test_a_folder_that_vanishes_before_its_scan_costs_nothing_else(scene: Scene) -> None:
+    watcher = scene.watcher()
+    scene.folder.subfolders = {b"gone", b"kept"}
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.folder.vanished = {b"gone"}
+        scene.tell((ADDED, "gone"), (ADDED, "kept"))
+        await until(lambda: len(scene.folder.scanned) == 2)
+        await scene.settled()
+        assert watcher.state is State.WATCHING
+    assert scene.folder.scanned == [b"gone", b"kept"]
