@@ -72,8 +72,12 @@ class OpenLibrary:
         """st_dev of its root."""
         return self._root[0]
 
-    def check(self) -> int:
+    def check(self, *, by_writing: bool = False) -> int:
         """See that it is still there, still the same, writable, and has more free than `min_free`.
+
+        Args:
+            by_writing: write something too. A filesystem that an error has made read-only need not say so,
+                but to write at every look would keep disks from sleeping.
 
         Returns:
             bytes that can be written before `min_free` is reached.
@@ -100,6 +104,8 @@ class OpenLibrary:
                 path=root,
                 remedy="make room or lower min_free",
             )
+        if by_writing:
+            _probe(self.tree)
         return free - self.settings.min_free
 
     def close(self) -> None:

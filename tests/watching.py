@@ -85,6 +85,7 @@ class Ears:
         self.paths: list[list[str]] = []
         self.refuses = 0
         self.open = 0
+        self.listening = False
 
     def __call__(self, paths: list[str], *_options: Any) -> Ears:
         self.paths.append(paths)
@@ -95,6 +96,7 @@ class Ears:
         return self
 
     def watch(self, _group: int, _step: int, _timeout: int, stop: threading.Event) -> object:
+        self.listening = True  # the watcher knows by now that it was started
         while not stop.is_set():
             try:
                 told = self.heard.get(timeout=0.005)
@@ -107,6 +109,7 @@ class Ears:
 
     def close(self) -> None:
         self.open -= 1
+        self.listening = False
 
 
 class Mounts:

@@ -59,11 +59,16 @@ class Back:
 
 @dataclass(slots=True)
 class Identified:
-    """What came of a batch."""
+    """What came of a batch.
+
+    Attributes:
+        lost: why the watch's folder itself could not be opened.
+    """
 
     sets: list[Held] = field(default_factory=list)
     unplanned: list[Unplanned] = field(default_factory=list)
     back: list[Back] = field(default_factory=list)
+    lost: OSError | None = None
 
 
 @dataclass(slots=True)
@@ -148,23 +153,17 @@ class Identifier:
     # -- in a thread ----------------------------------------------------------------------------------
 
     def _open_batch(self, batch: Sequence[Settled], result: Identified) -> list[list[_Opened]]:
-        opened: list[list[_Opened]] = []
         place = self._places[batch[0].members[0].watch]
         try:
-            with place.tree.dirs() as dirs:
-                for settled in batch:
-                    group = self._open_group(settled, dirs, place, result)
-                    if group:
-                        opened.append(group)
-        except OSError as error:  # the root itself: the watch says so, and its files wait for it
-            done = {file.sighting.path for group in opened for file in group}
+            dirs = place.tree.dirs()
+        except OSError as error:  # the root itself: its files wait for it
+            result.lost = error
             note = f"the watch could not be read: {error.strerror}"
-            result.back.extend(
-                Back(settled.members, place.settle, note)
-                for settled in batch
-                if not done.intersection(member.path for member in settled.members)
-            )
-        return opened
+            result.back.extend(Back(settled.members, place.settle, note) for settled in batch)
+            return []
+        with dirs:
+            opened = (self._open_group(settled, dirs, place, result) for settled in batch)
+            return [group for group in opened if group]
 
     def _open_group(self, settled: Settled, dirs: Dirs, place: Place, result: Identified) -> list[_Opened]:
         opened: list[_Opened] = []

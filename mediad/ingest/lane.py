@@ -59,6 +59,8 @@ class Stages:
     Attributes:
         stopping: true once the daemon was asked to stop; long reads and copies end early then.
         wake: tells the settle stage that there may be room again.
+        lost: told of a watch whose folder could not be opened.
+        closed: says of a watch that what has settled there is held.
         once: nothing is waited for that may not come by itself (`run --once`).
         deferred: sets whose content is in flight in some lane, by digest, with the lane that has them.
         open_files: files that are held open until they are placed, those of deferred sets included.
@@ -76,6 +78,8 @@ class Stages:
     shelves: Shelves
     stopping: Callable[[], bool]
     wake: Callable[[], None]
+    lost: Callable[[str, OSError], None]
+    closed: Callable[[str], bool]
     once: bool = False
     deferred: dict[bytes, list[tuple[Lane, Held]]] = field(default_factory=dict)
     open_files: int = 0
@@ -149,6 +153,8 @@ class Lane:
         now = self._stages.clock.monotonic()
         for file in result.unplanned:
             self._stages.tracker.landed(file.sighting, now, left=file.outcome is Result.GONE)
+        if result.lost is not None:
+            self._stages.lost(result.back[0].members[0].watch, result.lost)
         for back in result.back:
             self._return(back, now)
         self._stages.nudge()
@@ -327,7 +333,8 @@ class Lane:
             await self._hold(job, error)
             if not self._stages.once or isinstance(error, Stranded):
                 # A library of a rule's, or room for one large file: its watch stays open meanwhile.
-                self._return(Back(members, _HOLD, str(error)), now)
+                wait = 1.0 if self._stages.closed(members[0].watch) else _HOLD
+                self._return(Back(members, wait, str(error)), now)
                 return []
         elif error.retry is Retry.AGAIN and not again:
             self._return(Back(members, 1.0, str(error)), now)
@@ -340,7 +347,7 @@ class Lane:
         for name in {task.library.name for task in job.tasks}:
             shelf = shelves[name]
             if not isinstance(error, Stranded):
-                await shelves.look(shelf)
+                await shelves.look(shelf, doubted=True)
             elif any(shelf.library is task.library for task in job.tasks):  # else it was opened anew since
                 shelves.fault(shelf, error)
 

@@ -93,6 +93,8 @@ class Pipeline:
             self.shelves,
             stopping,
             self._wake_settle,
+            lambda watch, error: self.watchers[watch].lost(error),
+            self._closed,
         )
         self._small = {name: Lane(self._stages, readers=2) for name in watches}
         self._large = {name: Lane(self._stages, readers=1) for name in watches}
@@ -168,7 +170,7 @@ class Pipeline:
         return away or any(self._closed(name) for name in self.config.watches)
 
     def _closed(self, watch: str) -> bool:
-        return not self.shelves[self.config.watches[watch].library].online
+        return self.watchers[watch].away or not self.shelves[self.config.watches[watch].library].online
 
     def _in_hand(self, step: int) -> bool:
         return self.recorder.in_hand(step)

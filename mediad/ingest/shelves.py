@@ -145,8 +145,12 @@ class Shelves:
                 except OSError as error:
                     self.fault(shelf, library_error(error, shelf.library.tree.root))
 
-    async def look(self, shelf: Shelf) -> None:
-        """See how a library is now."""
+    async def look(self, shelf: Shelf, *, doubted: bool = False) -> None:
+        """See how a library is now.
+
+        Args:
+            doubted: it has just failed to take something.
+        """
         async with shelf.looking:
             if shelf.library is None:
                 try:
@@ -154,11 +158,14 @@ class Shelves:
                 except MediadError as error:
                     self._become(shelf, State.OFFLINE, str(error))
             else:
-                await self._check(shelf, shelf.library)
+                await self._check(shelf, shelf.library, doubted=doubted)
 
-    async def _check(self, shelf: Shelf, library: OpenLibrary) -> None:
+    async def _check(self, shelf: Shelf, library: OpenLibrary, *, doubted: bool = False) -> None:
+        by_writing = doubted or shelf.state is State.READONLY
         try:
-            shelf.room = await anyio.to_thread.run_sync(library.check)
+            shelf.room = await anyio.to_thread.run_sync(
+                functools.partial(library.check, by_writing=by_writing)
+            )
         except MediadError as error:
             self.fault(shelf, error)
         else:
@@ -190,7 +197,7 @@ class Shelves:
             return
         if state in (State.OFFLINE, State.FULL, State.READONLY):
             log.warning("library %s is %s: %s", shelf.settings.name, state, error)
-        elif shelf.error:
+        elif shelf.error and state is State.ONLINE:
             log.info("library %s is %s again", shelf.settings.name, state)
         shelf.state, shelf.error = state, error
         self._changed()
@@ -238,7 +245,8 @@ class Shelves:
         self.rows[name] = known.id
         try:
             await self._recover(shelf, library)
-            self._become(shelf, State.ADOPTING, "")  # also what other hands brought since it was last seen
+            self._become(shelf, State.ADOPTING, shelf.error)
+            # also what other hands brought since it was last seen
             await self._index(library, known.id)
         except BaseException:
             shelf.library = None
@@ -282,6 +290,8 @@ def _record(connection: apsw.Connection, results: Sequence[Recovered], now: int)
 
 def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
     step = result.step
+    if step.destination is not None:  # an earlier look at the library may have shown what was half done
+        catalogue.forget_found(connection, step.library, step.destination)
     if result.verdict is Verdict.FINISHED:
         outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
         destination = step.destination or b""
@@ -301,7 +311,6 @@ def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> Non
             digest=step.digest,
             role="principal" if step.id == step.item and not late else "companion",
         )
-        catalogue.forget_found(connection, step.library, destination)
         journal.finish(connection, [ending], [], now)
         return
     journal.revert(connection, [step.id], "reverted after a crash", now)

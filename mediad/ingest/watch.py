@@ -117,12 +117,23 @@ class Watcher:
         """Look at everything once, without watching; a root that cannot be read is told by `state`."""
         try:
             await self._scan_everything()
-        except FileNotFoundError:
-            self._become(State.OFFLINE, "the folder is missing")
         except OSError as error:
-            self._become(State.ERROR, error.strerror or str(error))
+            self.lost(error)
         else:
             self._show_state()
+
+    def lost(self, error: OSError) -> None:
+        """The root could not be opened: it is looked at again."""
+        if isinstance(error, FileNotFoundError):
+            self._become(State.OFFLINE, "the folder is missing")
+        else:
+            self._become(State.ERROR, error.strerror or str(error))
+        self.mark_everything()
+
+    @property
+    def away(self) -> bool:
+        """Its files cannot be reached now."""
+        return self.state in (State.OFFLINE, State.ERROR)
 
     def mark_everything(self) -> None:
         """Ask for a scan of the whole folder now."""

@@ -124,8 +124,8 @@ def problems_after(scene: Scene, meddle: Meddle, brought: bool) -> Iterator[str]
     for story in now.stories:
         if story.outcome in ("filed", "duplicate") and story.destination is not None:
             place = {**now.library, **{b".mediad/" + path: content for path, content in now.private.items()}}
-            content = place.get(story.destination)
-            if content is None or hashlib.sha256(content).digest() != story.digest:
+            here = place.get(story.destination)
+            if here is None or hashlib.sha256(here).digest() != story.digest:
                 yield f"{story.path!r} is {story.outcome}, but {story.destination!r} is not it"
     for path in now.watch:
         newest = [story for story in now.stories if story.path == path][-1:]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
@@ -136,7 +136,7 @@ class Settling(RuleBasedStateMachine):
         for sighting in settled.members:
             self.a_file_is_seen_in_a_new_state(sighting.watch, sighting.path, rest)
 
-    @rule(settled=flying, left=st.booleans())
+    @rule(settled=consumes(flying), left=st.booleans())
     def it_lands(self, settled: Settled, left: bool) -> None:
         for sighting in settled.members:
             name = (sighting.watch, sighting.path)
@@ -149,7 +149,7 @@ class Settling(RuleBasedStateMachine):
                 newer.counted = self.now - newer.sighting.rest
                 self.waiting[name] = newer
 
-    @rule(settled=flying)
+    @rule(settled=consumes(flying))
     def it_returns(self, settled: Settled) -> None:
         members = [s for s in settled.members if self.aloft.get((s.watch, s.path)) is s]
         if not members:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
 from mediad.model import FileType, Settled, Sighting, Stat

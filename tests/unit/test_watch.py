@@ -181,10 +181,10 @@ async def test_a_watcher_that_our_scans_break_is_told_of_until_it_outlives_one(
     watcher = scene.watcher()
     async with following(watcher):
         for listeners in range(1, 5):
-            await until(lambda count=listeners: len(scene.ears.paths) >= count)  # type: ignore[misc]
+            await until(lambda count=listeners: len(scene.ears.paths) == count and scene.ears.listening)  # type: ignore[misc]
             scene.ears.heard.put(WatchfilesRustInternalError("a name that is no UTF-8"))
         await until(lambda: "inotify fails here" in watcher.error)
-        await until(lambda: scene.ears.open == 1)
+        await until(lambda: len(scene.ears.paths) == 5 and scene.ears.listening)
         await scene.settled()
         scans = len(scene.folder.scanned)
         scene.clock.at += 0.5
@@ -212,6 +212,7 @@ async def test_what_inotify_does_not_cover_is_watched_by_name_and_polled(scene: 
         assert scene.folder.scanned == []
         scene.clock.at += 1
         await until(lambda: scene.folder.scanned == [b"hidden"])
+        await scene.settled()
         scene.uncovered.clear()
         scene.clock.at += 30
         await until(lambda: watcher.state is State.WATCHING)
