@@ -142,7 +142,7 @@ class Watcher:
 
     async def follow(self) -> None:
         """Watch until cancelled."""
-        mounts = coverage.MountTable()
+        mounts = await self._in_thread(coverage.MountTable)
         try:
             while True:
                 await self._until_root_is_there()

@@ -30,7 +30,7 @@ from tests.waiting import wait_until
 
 T = TypeVar("T")
 
-LIMIT = 60.0  # seconds for anything that is waited for; thin air, and far more than a loaded machine needs
+LIMIT = 60.0  # seconds for anything that is waited for; thin air
 COMMAND = (sys.executable, "-m", "mediad.cli.main")
 PRIVATE = b".mediad"
 MEEK = (

@@ -1,0 +1,267 @@
+"""Libraries come online, go away, fill up and come back; what a crash left open is ended on the way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import apsw
+import pytest
+import tomli_w
+
+from mediad import config as configuration
+from mediad.clock import Clock
+from mediad.errors import (
+    AlreadyHeld,
+    InputOutput,
+    LibraryFull,
+    LibraryOffline,
+    LibraryReadOnly,
+    Stranded,
+)
+from mediad.files import Files
+from mediad.ingest.shelves import Shelves, State
+from mediad.library import OpenLibrary
+from mediad.store.database import Database, open_database
+from tests.crash.faulty import Faults, FaultyFiles
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = b"a picture" * 50
+
+
+class House:
+    """A configuration with libraries in a folder, and the shelves over them."""
+
+    def __init__(self, root: Path, connection: apsw.Connection) -> None:
+        self.root = root
+        self.database = Database(connection)
+        self.connection = connection
+        self.files = Files()
+        self.indexed: list[str] = []
+        self.in_hand: Callable[[int], bool] = lambda step: False
+
+    def shelves(self, *names: str, min_free: str = "0") -> Shelves:
+        """Shelves for these libraries, whose folders are made where they are missing."""
+        tables = {
+            name: {"path": str(self.root / name), "min_free": min_free} for name in names or ("photos",)
+        }
+        for name in tables:
+            (self.root / name).mkdir(exist_ok=True)
+        (self.root / "inbox").mkdir(exist_ok=True)
+        watch = {"inbox": {"path": str(self.root / "inbox"), "library": next(iter(tables))}}
+        daemon = {"state_dir": str(self.root / "state"), "socket": str(self.root / "control")}
+        text = tomli_w.dumps({"library": tables, "watch": watch, "daemon": daemon})
+        config = configuration.parse(text, file="c.toml", env={}, home="")
+
+        async def index(library: OpenLibrary, row: int) -> None:
+            self.indexed.append(library.name)
+
+        return Shelves(
+            config,
+            self.files,
+            self.database,
+            Clock(),
+            index,
+            lambda: None,
+            lambda step: self.in_hand(step),
+            lambda: False,
+        )
+
+    def open_step(self, number: int, library: int) -> None:
+        """A journal that was cut off after it had linked a.jpg into the library."""
+        digest = hashlib.sha256(CONTENT).digest()
+        name = b"%d.jpg" % number
+        root = os.fsencode(self.root / "inbox")
+        self.connection.execute("INSERT OR IGNORE INTO batch VALUES (1, 'inbox', ?, 0, NULL)", (root,))
+        self.connection.execute(
+            "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, digest)"
+            " VALUES (?, 'inbox', ?, ?, 0, 0, 0, 0, 1, ?)",
+            (number, name, len(CONTENT), digest),
+        )
+        self.connection.execute(
+            "INSERT INTO step (id, item, batch, arrival, action, state, library, destination, time)"
+            " VALUES (?1, ?1, 1, ?1, 'move', 'intent', ?2, ?3, 0)",
+            (number, library, name),
+        )
+        for folder in ("inbox", "photos"):
+            (self.root / folder / os.fsdecode(name)).write_bytes(CONTENT)
+
+    def steps(self) -> dict[int, str]:
+        return {int(row[0]): str(row[1]) for row in self.connection.execute("SELECT id, state FROM step")}
+
+    def outcomes(self) -> dict[int, str]:
+        rows = self.connection.execute("SELECT id, coalesce(outcome, '') FROM arrival")
+        return {int(row[0]): str(row[1]) for row in rows}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    (tmp_path / "state").mkdir()
+    connection = open_database(tmp_path / "state" / "catalogue.db")
+    yield House(tmp_path, connection)
+    connection.close()
+
+
+async def test_a_new_library_is_blessed_indexed_and_online(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    assert shelves["photos"].state is State.ONLINE
+    assert house.indexed == ["photos"]
+    assert (house.root / "photos" / ".mediad" / "library.toml").is_file()
+    assert shelves.readable() == {"photos": shelves["photos"].id} == shelves.rows
+    shelves.close()
+
+
+async def test_it_is_known_again_by_its_marker(house: House) -> None:
+    first = house.shelves()
+    await first.open_all()
+    first.close()
+    second = house.shelves()
+    await second.open_all()
+    assert second.rows == first.rows
+    second.close()
+
+
+@pytest.mark.parametrize("harm", ["folder", "marker", "another"])
+async def test_what_is_not_the_library_is_offline(house: House, harm: str) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    shelves.close()
+    photos, away = house.root / "photos", house.root / "away"
+    again = house.shelves()
+    photos.rename(away)
+    if harm != "folder":
+        photos.mkdir()
+    if harm == "another":
+        mark(photos, "b" * 36)
+    await again.open_all()
+    assert again["photos"].state is State.OFFLINE
+    assert isinstance(again.reason("photos"), LibraryOffline)
+    assert again.readable() == {}
+    if harm != "folder":
+        photos.rename(house.root / "rubbish")
+    away.rename(photos)
+    await again.look(again["photos"])
+    assert again["photos"].online
+    again.close()
+
+
+def mark(library: Path, marker: str) -> None:
+    (library / ".mediad").mkdir(parents=True)
+    (library / ".mediad" / "library.toml").write_text(f'id = "{marker}"\n', encoding="utf-8")
+
+
+async def test_one_marker_twice_is_refused(house: House) -> None:
+    for name in ("photos", "copy"):
+        mark(house.root / name, "a" * 36)
+    shelves = house.shelves("photos", "copy")
+    with pytest.raises(LibraryOffline, match="same marker as library photos"):
+        await shelves.open_all()
+    shelves.close()
+
+
+async def test_a_library_that_another_daemon_has_stops_the_start(house: House) -> None:
+    first, second = house.shelves(), house.shelves()
+    await first.open_all()
+    with pytest.raises(AlreadyHeld, match=str(os.getpid())):
+        await second.open_all()
+    first.close()
+    await second.open_all()
+    assert second["photos"].online
+    second.close()
+
+
+async def test_a_full_library_is_read_but_takes_nothing(house: House) -> None:
+    shelves = house.shelves(min_free="900TB")
+    await shelves.open_all()
+    assert shelves["photos"].state is State.FULL
+    assert not shelves["photos"].online
+    assert isinstance(shelves.reason("photos"), LibraryFull)
+    assert set(shelves.readable()) == {"photos"}
+    shelves.close()
+
+
+async def test_faults_hold_it_until_the_next_look(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    shelf = shelves["photos"]
+    for error, state in (
+        (LibraryReadOnly("no"), State.READONLY),
+        (LibraryFull("no"), State.FULL),
+        (Stranded("no"), State.OFFLINE),
+    ):
+        shelves.fault(shelf, error)
+        assert shelf.state is state
+        assert (shelf.library is None) == (state is State.OFFLINE)
+        await shelves.look(shelf)
+        assert shelf.online
+    shelves.close()
+
+
+async def test_many_look_at_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    shelf = shelves["photos"]
+    shelves.fault(shelf, Stranded("no"))
+    caplog.clear()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(shelves.look, shelf)
+    assert shelf.online
+    assert "held by another" not in caplog.text
+    assert house.indexed == ["photos", "photos"]
+    shelves.close()
+
+
+async def test_open_steps_are_ended_before_it_is_online(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    row = shelves["photos"].id
+    shelves.close()
+    house.open_step(1, row)
+    house.open_step(2, row)
+    house.in_hand = lambda step: step == 2
+    again = house.shelves()
+    await again.open_all()
+    assert house.steps() == {1: "done", 2: "intent"}
+    assert house.outcomes() == {1: "filed", 2: ""}
+    assert not (house.root / "inbox" / "1.jpg").exists()
+    assert (house.root / "inbox" / "2.jpg").exists()
+    again.close()
+
+
+async def test_a_step_that_cannot_be_ended_is_tried_again(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    row = shelves["photos"].id
+    shelves.close()
+    house.open_step(1, row)
+    faults = Faults(error_at=2, error=errno.EIO, kinds={"rename"})  # the first is the library's own probe
+    house.files = FaultyFiles(faults)
+    again = house.shelves()
+    await again.open_all()
+    assert faults.hit == "rename"
+    assert again["photos"].online
+    assert again["photos"].stuck == 1
+    assert house.steps() == {1: "intent"}
+    await again._free(again["photos"])
+    assert again["photos"].stuck == 0
+    assert house.outcomes() == {1: "filed"}
+    again.close()
+
+
+async def test_an_error_while_it_is_opened_is_an_offline_library(house: House) -> None:
+    house.files = FaultyFiles(Faults(error_at=1, kinds={"list_dir"}))
+    shelves = house.shelves()
+    await shelves.open_all()
+    assert shelves["photos"].state is State.OFFLINE
+    await shelves.look(shelves["photos"])
+    assert shelves["photos"].online
+    shelves.fault(shelves["photos"], InputOutput("broken"))
+    assert shelves["photos"].state is State.OFFLINE
+    shelves.close()
