@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import random
 import shutil
@@ -32,16 +31,6 @@ RIGHTS = {"create", "link", "rename", "unlink", "mkdir", "chmod", "open_dir", "o
 STORMS = 60
 # While one exemplar's step is open the catalogue does not know it as a witness against its twin.
 TWINS = (next(file.content for file in inputs() if file.path == b"same.jpg"),)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Thousands of runs have nothing to say."""
-    logger = logging.getLogger("mediad")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    yield
-    logger.setLevel(level)
 
 
 @pytest.fixture(params=list(WAYS))
