@@ -154,6 +154,51 @@ class NotPermitted(MediadError):
     exit_code = 77
 
 
+class NoSuchName(MediadError):
+    """A command names a watch or library that the configuration does not have."""
+
+    code = "no-such-name"
+    exit_code = 2
+
+    def __init__(self, name: str, hint: str = "") -> None:
+        tail = f"; {hint}" if hint else ""
+        super().__init__(f"there is no watch or library named {printable(name)}{tail}")
+        self.name = name
+
+
+class NotKnown(MediadError):
+    """Nothing is known of the path that a command names."""
+
+    code = "not-known"
+    exit_code = 1
+
+
+class Ambiguous(MediadError):
+    """A bare name stands for several files; `paths` are they."""
+
+    code = "ambiguous"
+    exit_code = 1
+
+    def __init__(self, paths: list[bytes]) -> None:
+        super().__init__("several files have this name", remedy="name one with its whole path")
+        self.paths = paths
+
+
+class Refused(MediadError):
+    """What a command asks for cannot be done now, or not like this."""
+
+    code = "refused"
+    exit_code = 1
+
+
+class Busy(MediadError):
+    """The daemon has too much of such work; asking again later may do."""
+
+    code = "busy"
+    retry = Retry.LATER
+    exit_code = 75
+
+
 class InputOutput(MediadError):
     """The system reported an error that may pass (EIO, ESTALE, EMFILE and their like)."""
 
