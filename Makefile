@@ -54,6 +54,7 @@ $(VENV)/installed: pyproject.toml
 	@$(call make_venv,$(VENV))
 	echo "installing mediad into $(VENV)"
 	$(VENV)/bin/python $(PIP_INSTALL) -e .
+	$(VENV)/bin/python -m compileall -q mediad
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -68,6 +68,10 @@ def file_type(result: os.stat_result) -> FileType:
     return _TYPES.get(stat_module.S_IFMT(result.st_mode), FileType.DEVICE)
 
 
+def unwatched(_count: int) -> None:
+    """Stands for `progress` where nobody looks on."""
+
+
 def _check(result: int, name: bytes) -> None:
     if result != 0:
         code = ctypes.get_errno()
@@ -202,7 +206,14 @@ class Files:
         os.setxattr(fd, name, value)
 
 
-def copy_content(files: Files, source: int, target: int, size: int, stopping: Callable[[], bool]) -> None:
+def copy_content(
+    files: Files,
+    source: int,
+    target: int,
+    size: int,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
+) -> None:
     """Copy `size` bytes by the cheapest way there is: clone, copy_file_range, then read and write.
 
     It does not promise durability, nor that the source stood still: sync and compare afterwards.
@@ -233,6 +244,7 @@ def copy_content(files: Files, source: int, target: int, size: int, stopping: Ca
             raise SourceChanged("became shorter while it was copied")
         by_kernel = by_kernel and count > 0  # some filesystems say 0 where they mean "cannot"
         offset += count
+        progress(count)
 
 
 def _read_and_write(files: Files) -> Callable[[int, int, int, int], int]:

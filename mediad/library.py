@@ -45,6 +45,7 @@ class OpenLibrary:
     Attributes:
         uuid: what the marker says.
         gid, file_mode, dir_mode: what new files and folders get, None to leave them alone.
+        free: bytes that were free when it was last looked at.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class OpenLibrary:
         self.uuid = marker
         self.can = can
         self.gid = gid
+        self.free = 0
         self._lock = lock
         self._root = _root_id(tree.root)
 
@@ -71,6 +73,11 @@ class OpenLibrary:
     def device(self) -> int:
         """st_dev of its root."""
         return self._root[0]
+
+    def configure(self, settings: config.Library) -> None:
+        """Take over other settings for the same folder."""
+        self.gid = _gid(settings)
+        self.settings = settings
 
     def check(self, *, by_writing: bool = False) -> int:
         """See that it is still there, still the same, writable, and has more free than `min_free`.
@@ -97,7 +104,7 @@ class OpenLibrary:
             raise LibraryReadOnly("the filesystem is read-only", path=root)
         if not os.access(root + b"/" + TMP, os.W_OK | os.X_OK, effective_ids=True):
             raise LibraryReadOnly("its .mediad folder may not be written", path=root)
-        free = flags.f_bavail * flags.f_frsize
+        free = self.free = flags.f_bavail * flags.f_frsize
         if free < self.settings.min_free:
             raise LibraryFull(
                 f"{free / 1e9:.1f} GB free, min_free is {self.settings.min_free / 1e9:.1f} GB",

@@ -64,6 +64,10 @@ class Sighting:
         rest: seconds for which it had been unchanged when it was looked at; 0.0 where clocks cannot be
             compared (network filesystems).
         excluded: the pattern that excludes it, else "".
+        again: it is to be taken whatever is recorded of it (a retry, an import).
+        unparsed: it is to be filed by its name, unopened.
+        kept: the library in whose quarantine it lies, its name there, and the set that it belongs to; None:
+            it lies in the watch.
     """
 
     watch: str
@@ -72,6 +76,24 @@ class Sighting:
     rest: float = 0.0
     type: FileType = FileType.REGULAR
     excluded: str = ""
+    again: bool = False
+    unparsed: bool = False
+    kept: tuple[str, bytes, int] | None = None
+
+    @property
+    def root(self) -> str:
+        """The name of the folder that it lies in: a watch's, or `quarantine_of` its library."""
+        return self.watch if self.kept is None else quarantine_of(self.kept[0])
+
+    @property
+    def place(self) -> bytes:
+        """Where it lies in that folder."""
+        return self.path if self.kept is None else self.kept[1]
+
+
+def quarantine_of(library: str) -> str:
+    """The name under which a library's quarantine is a folder that files are taken from; no watch's name."""
+    return f"quarantine:{library}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,3 +276,36 @@ class Unplanned:
     code: str
     reason: str
     evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Files of a watch that have no outcome yet."""
+
+    settling: int = 0
+    waiting: int = 0
+    in_flight: int = 0
+    held: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.settling + other.settling,
+            self.waiting + other.waiting,
+            self.in_flight + other.in_flight,
+            self.held + other.held,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A file that has no outcome yet.
+
+    Attributes:
+        due: seconds until it may be released; None while it is in flight.
+        held: a library is what it waits for. note: why it settles again, if it does.
+    """
+
+    sighting: Sighting
+    due: float | None = None
+    held: bool = False
+    note: str = ""

@@ -65,6 +65,10 @@ class Filesystem:
     syncfs: bool
 
 
+UNKNOWN = Filesystem("", network=True, leases=False, syncfs=False)
+"""What must be assumed of a place that does not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Mount:
     """A line of mountinfo. `root` is the part of the filesystem that shows at `point`."""

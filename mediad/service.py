@@ -1,43 +1,56 @@
 """Wiring: the daemon's life from its configuration to its exit code.
 
-Signals, logging, the locks that keep a second daemon out, and what systemd is told.
+Signals, logging, the locks that keep a second daemon out, the control socket, and what systemd is told.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import grp
 import logging
 import os
 import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import sdnotify
 
 from mediad import __version__, eventloop
 from mediad.clock import Clock
 from mediad.config import Config
-from mediad.errors import CatalogueBroken, InvalidConfig, LibraryReadOnly, printable
+from mediad.config.difference import differences
+from mediad.control.listener import Listener, open_listener
+from mediad.control.server import Server
+from mediad.errors import AlreadyHeld, CatalogueBroken, InvalidConfig, LibraryReadOnly, MediadError, printable
 from mediad.files import Files
+from mediad.ingest.health import Health
 from mediad.ingest.pipeline import Pipeline
-from mediad.ingest.roster import Roster
 from mediad.library import lock_file
+from mediad.notify import Manager
 from mediad.roots import check_system, system_warnings
+from mediad.steering.daemon import Daemon
+from mediad.steering.importing import Importer
 from mediad.store import journal
 from mediad.store.database import Database, open_database
+from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
-_STOP_LIMIT = 20.0  # seconds in which work in flight may end; well inside systemd's 90
+_STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
+_CHECK_LIMIT = 5.0  # seconds for a look at the configured folders, of which one may hang
+_YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
 
 log = logging.getLogger("mediad")
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+Load = Callable[[], tuple[Config, str]]
+"""Reads the configuration; returns it and its file, or raises InvalidConfig."""
 
 
 class _Journald(logging.Formatter):
@@ -60,8 +73,11 @@ def set_up_logging(level: str) -> None:
     log.propagate = False
 
 
-def run(config: Config, *, config_file: str, once: bool) -> int:
+def run(load: Load, *, once: bool) -> int:
     """Serve until SIGTERM or SIGINT; with `once`, until what the watches hold is filed.
+
+    Args:
+        load: reads the configuration, at the start and at each reload.
 
     Returns:
         0, or 3 where `once` left something quarantined, failed or held.
@@ -69,16 +85,38 @@ def run(config: Config, *, config_file: str, once: bool) -> int:
     Raises:
         InvalidConfig, AlreadyHeld, CatalogueBroken: the daemon cannot start.
     """
+    config, config_file = load()
     set_up_logging(config.daemon.log_level)
-    if problems := check_system(config):
-        raise InvalidConfig(problems)
-    for warning in (*config.warnings, *system_warnings(config)):
+    for warning in _checked(config):
         log.warning("%s", warning)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease that is broken while we look says so by a signal
     _raise_descriptor_limit()
     with _state(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
-        return eventloop.run(_serve, config, state, once)
+        return eventloop.run(_serve, config, config_file, load, state, once)
+
+
+def _checked(config: Config) -> list[str]:
+    """The warnings about a configuration, the folders as they are included. Blocks, for a while at most.
+
+    Raises:
+        InvalidConfig: the daemon must not run like this.
+    """
+    problems: list[str] = []
+    warnings = list(config.warnings)
+
+    def look() -> None:
+        problems.extend(check_system(config))
+        warnings.extend(system_warnings(config))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(_CHECK_LIMIT)
+    if thread.is_alive():
+        return [*warnings, "a folder does not answer (a dead mount?), so the folders could not be checked"]
+    if problems:
+        raise InvalidConfig(problems)
+    return warnings
 
 
 def _raise_descriptor_limit() -> None:
@@ -115,59 +153,163 @@ def _leave_hung_threads_behind() -> None:
     timer.start()
 
 
-async def _serve(config: Config, state: Path, once: bool) -> int:
-    clock = Clock()
-    notifier = sdnotify.SystemdNotifier()
-    stopping = False
+def _group(config: Config) -> int | None:
+    return grp.getgrnam(config.daemon.group).gr_gid if config.daemon.group else None
 
-    def is_stopping() -> bool:
-        return stopping
 
-    def ready() -> None:
-        notifier.notify("READY=1")
-        for watch in config.watches.values():
-            log.info(
-                "watch %s: %s -> library %s (%s)",
-                watch.name,
-                printable(watch.path),
-                watch.library,
-                watch.action,
-            )
+class _Life:
+    """One life of the daemon: all that is there from start to stop; see `steering.status.Life`."""
 
-    connection = await anyio.to_thread.run_sync(open_database, state / "catalogue.db")
-    database = Database(connection)
-    try:
-        watches = await anyio.to_thread.run_sync(Roster, config, Files(), clock)
+    def __init__(
+        self, config: Config, config_file: str, load: Load, database: Database, pool: WorkerPool, last_id: int
+    ) -> None:
+        self.config_file = config_file
+        self.refused = 0
+        self.stopping = False
+        self.manager = Manager()
+        self.listener: Listener | None = None
+        self._load = load
+        self._clock = Clock()
+        self._started = self._clock.monotonic()
+        self._reloading = anyio.Lock()
+        self.pipeline = Pipeline(config, Files(), self._clock, database, pool, last_id, lambda: self.stopping)
+        self.health = Health(
+            self.pipeline.serving,
+            self.pipeline.tracker,
+            self._clock,
+            lambda: any(shelf.looking.locked() for shelf in self.pipeline.shelves),
+            lambda name, error: self.pipeline.events.publish("watch", name=name, state="error", reason=error),
+        )
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self._clock.monotonic() - self._started
+
+    def ready(self) -> None:
+        """All watches that are online are up."""
+        self.manager.ready()
+        for watch in self.pipeline.config.watches.values():
+            where = printable(watch.path)
+            log.info("watch %s: %s -> library %s (%s)", watch.name, where, watch.library, watch.action)
+
+    async def stop_on_signal(self, tasks: anyio.abc.TaskGroup) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads."""
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    tasks.start_soon(self._reload_and_say)
+                    continue
+                self.stopping = True
+                _leave_hung_threads_behind()
+                log.info("stopping")
+                self.manager.stopping()
+                tasks.cancel_scope.cancel()
+                return
+
+    async def _reload_and_say(self) -> None:
+        with contextlib.suppress(MediadError):  # which `reload` has logged
+            await self.reload()
+
+    async def reload(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Read the configuration anew, all or nothing; returns what changed, and warnings.
+
+        Raises:
+            InvalidConfig: every problem; the old configuration stays in force.
+        """
+        async with self._reloading:
+            self.manager.reloading()
+            try:
+                return await self._reload()
+            except InvalidConfig as error:
+                self._say_refused(error.problems)
+                raise
+            finally:
+                self.manager.ready()
+
+    def _say_refused(self, problems: Sequence[str]) -> None:
+        self.refused = len(problems)
+        for problem in problems:
+            log.error("%s", problem)
+        log.error("the configuration was not reloaded; the old one stays in force")
+        self.pipeline.events.publish("reload", state="refused", reason=f"{self.refused} problems")
+
+    async def _reload(self) -> tuple[list[str], list[str]]:
+        old = self.pipeline.config
+        new, self.config_file = await anyio.to_thread.run_sync(self._load)
+        warnings = await anyio.to_thread.run_sync(_checked, new)
+        gid = await anyio.to_thread.run_sync(_group, new)
+        if problems := await self.pipeline.shelves.try_out(new):
+            raise InvalidConfig(problems)
+        await self.pipeline.configure(new)
+        log.setLevel(new.daemon.log_level.upper())
+        if self.listener is not None and new.daemon.group != old.daemon.group:
+            await anyio.to_thread.run_sync(self.listener.regroup, gid)
+        self.refused = 0
+        changes = differences(old, new)
+        for change in changes:
+            log.info("reloaded: %s", change)
+        for warning in warnings:
+            log.warning("%s", warning)
+        self.pipeline.events.publish("reload", state="done", reason="; ".join(changes))
+        return changes, warnings
+
+
+async def _serve(config: Config, config_file: str, load: Load, state: Path, once: bool) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        catalogue = state / "catalogue.db"
+        database = Database(await anyio.to_thread.run_sync(open_database, catalogue))
+        stack.push_async_callback(_close, database.close)
+        reader = Reader(await anyio.to_thread.run_sync(open_reader, catalogue))
+        stack.push_async_callback(_close, reader.close)
         last_id = await database.run(journal.last_id)
         async with (
             anyio.create_task_group() as tasks,
-            WorkerPool(config.daemon.workers or default_size()) as pool,
+            WorkerPool(config.daemon.workers or default_size(), nice=_YIELDING) as pool,
         ):
-
-            async def stop_on_signal() -> None:
-                nonlocal stopping
-                with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                    async for number in signals:
-                        if number == signal.SIGHUP:
-                            log.warning("the configuration is read at the start only: restart to change it")
-                            continue
-                        stopping = True
-                        _leave_hung_threads_behind()
-                        log.info("stopping")
-                        notifier.notify("STOPPING=1")
-                        tasks.cancel_scope.cancel()
-                        return
-
-            tasks.start_soon(stop_on_signal)
+            life = _Life(config, config_file, load, database, pool, last_id)
+            stack.callback(life.manager.close)
+            tasks.start_soon(life.stop_on_signal, tasks)
             pool.prestart()
-            pipeline = Pipeline(config, watches, Files(), clock, database, pool, last_id, is_stopping)
-            await pipeline.run(once=once, ready=ready)
+            life.listener = await _listen(config, once)
+            importer = Importer(life.pipeline, pool, catalogue)
+            daemon = Daemon(life, reader, life.reload, importer)
+            if life.listener is not None:
+                stack.push_async_callback(_close, life.listener.close)
+
+            def ready() -> None:
+                """Who connected before waits until now, and is told of watches that are up."""
+                life.ready()
+                if life.listener is not None:
+                    tasks.start_soon(Server(life.listener, daemon).run)
+
+            tasks.start_soon(life.health.keep)
+            tasks.start_soon(life.manager.keep, life)
+            await life.pipeline.run(once=once, ready=ready)
             tasks.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(database.close)
     if not once:
         return 0
-    totals = pipeline.recorder.totals
-    incomplete = stopping or pipeline.held() or any(totals.get(what) for what in ("quarantined", "failed"))
-    return EXIT_INCOMPLETE if incomplete else 0
+    totals = life.pipeline.recorder.totals
+    troubled = any(totals.get(what) for what in ("quarantined", "failed"))
+    return EXIT_INCOMPLETE if life.stopping or life.pipeline.held() or troubled else 0
+
+
+async def _close(call: Callable[[], None]) -> None:
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(call)
+
+
+async def _listen(config: Config, once: bool) -> Listener | None:
+    """The control socket; a run that ends by itself does without it where there is none to be had.
+
+    Raises:
+        InvalidConfig, AlreadyHeld: there is none.
+    """
+    gid = await anyio.to_thread.run_sync(_group, config)
+    try:
+        return await anyio.to_thread.run_sync(functools.partial(open_listener, config.daemon.sockets, gid))
+    except (InvalidConfig, AlreadyHeld) as error:
+        if not once:
+            raise
+        log.debug("no control socket: %s", error)
+        return None

@@ -83,6 +83,7 @@ class Ears:
     def __init__(self) -> None:
         self.heard: queue.SimpleQueue[set[tuple[int, str]] | Exception] = queue.SimpleQueue()
         self.paths: list[list[str]] = []
+        self.steps: list[int] = []
         self.refuses = 0
         self.open = 0
         self.listening = False
@@ -95,7 +96,8 @@ class Ears:
         self.open += 1
         return self
 
-    def watch(self, _group: int, _step: int, _timeout: int, stop: threading.Event) -> object:
+    def watch(self, _group: int, step: int, _timeout: int, stop: threading.Event) -> object:
+        self.steps.append(step)
         self.listening = True  # the watcher knows by now that it was started
         while not stop.is_set():
             try:
@@ -126,6 +128,21 @@ class Mounts:
         """Nothing is open."""
 
 
+class Disk:
+    """Stands in for os.stat; of what lies below `root` it tells nothing while it hangs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.fsencode(root)
+        self.answers = threading.Event()
+        self.answers.set()
+        self._stat = os.stat
+
+    def stat(self, path: Any, *more: Any, **options: Any) -> os.stat_result:
+        if path == self.root:
+            self.answers.wait(10)
+        return self._stat(path, *more, **options)
+
+
 class Scene:
     """A watcher with all that surrounds it."""
 
@@ -138,21 +155,34 @@ class Scene:
         self.folder = Watched(root, self.clock)
         self.states: list[tuple[State, str]] = []
         self.delivered: list[bytes] = []
+        self.by_scan: list[bool] = []
         self.gate = anyio.Event()
         self.gate.set()
 
-    async def deliver(self, chunk: Sequence[Sighting]) -> None:
+    async def deliver(self, chunk: Sequence[Sighting], by_scan: bool) -> None:
         await self.gate.wait()
+        self.by_scan.append(by_scan)
         self.delivered.extend(sighting.path for sighting in chunk)
 
     def watcher(
-        self, *, poll: bool = False, arrived: Callable[[], tuple[Watched, bool]] | None = None
+        self,
+        *,
+        poll: bool = False,
+        settle: float = 0.0,
+        arrived: Callable[[], tuple[Watched, bool]] | None = None,
     ) -> Watcher:
         def changed(state: State, error: str) -> None:
             self.states.append((state, error))
 
         return Watcher(
-            self.folder, self.deliver, changed, self.clock, poll=poll, rescan=RESCAN, arrived=arrived
+            self.folder,
+            self.deliver,
+            changed,
+            self.clock,
+            poll=poll,
+            rescan=RESCAN,
+            settle=settle,
+            arrived=arrived,
         )
 
     def tell(self, *changes: tuple[int, str]) -> None:
@@ -187,3 +217,4 @@ async def up(scene: Scene, watcher: Watcher) -> None:
     scene.folder.scanned.clear()
     scene.folder.looked.clear()
     scene.delivered.clear()
+    scene.by_scan.clear()

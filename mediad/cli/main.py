@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
 
 from mediad import __version__
-from mediad.cli.output import (
-    EXIT_OUTPUT,
-    OutputFailed,
-    complain,
-    discard,
-    flush,
-    open_closed_streams,
-    say,
-    settle_errors,
-)
-from mediad.errors import InvalidConfig, MediadError, printable
-
-EXIT_INTERRUPTED = 130
+from mediad.cli import program
+from mediad.cli.output import complain, say
+from mediad.errors import InvalidConfig, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Usage errors end the program with 2."""
-    open_closed_streams()
-    try:
-        code = _command(argv)
-        flush()
-    except BrokenPipeError:  # the reader went away: nothing is wrong
-        discard(sys.stdout)
-        return 0
-    except OutputFailed as error:
-        discard(sys.stdout)
-        complain(f"mediad: {error}")
-        return EXIT_OUTPUT
-    finally:
-        settle_errors()
-    return code
+    return program.run("mediad", lambda: _command(argv))
 
 
 def _command(argv: Sequence[str] | None) -> int:
-    try:
-        arguments = _parser().parse_args(argv)
-        code: int = arguments.command(arguments)
-    except SystemExit:  # --help, --version and usage errors
-        flush()
-        raise
-    except InvalidConfig as error:
-        complain("\n".join(map(printable, error.problems)))
-        return error.exit_code
-    except MediadError as error:
-        complain(f"mediad: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    arguments = _parser().parse_args(argv)
+    code: int = arguments.command(arguments)
     return code
 
 
@@ -117,8 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from mediad.cli.settings import load
     from mediad.service import run
 
-    config, file = load(_config(arguments), overrides=dict(arguments.set))
-    return run(config, config_file=file, once=arguments.once)
+    return run(
+        functools.partial(load, _config(arguments), overrides=dict(arguments.set)), once=arguments.once
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:

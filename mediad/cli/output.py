@@ -33,14 +33,17 @@ def open_closed_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it anyway
 
 
-def say(text: str) -> None:
+def say(text: str, *, at_once: bool = False) -> None:
     """Print lines on standard output.
+
+    Args:
+        at_once: somebody waits for them.
 
     Raises:
         OutputFailed: they cannot be written. BrokenPipeError: nobody reads them.
     """
     with _failing():
-        print(text)
+        print(text, flush=at_once)
 
 
 def flush() -> None:
@@ -53,6 +56,12 @@ def complain(text: str) -> None:
     """Print lines on standard error; if it cannot be written there is nowhere left to say so."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr)
+
+
+def draw(text: str) -> None:
+    """Write to the terminal behind standard error, without ending the line."""
+    with contextlib.suppress(OSError):
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def settle_errors() -> None:

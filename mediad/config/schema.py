@@ -6,6 +6,7 @@ if they mean the same, wherever their keys stand, so that a reload can compare t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -49,6 +50,7 @@ class Watch:
         settle: seconds of quiet, or None: by filesystem.
         rescan: seconds.
         timezone: an IANA name, "system", or "": as in `Dates`.
+        label: what `{label}` says; only an import has one.
     """
 
     name: str
@@ -61,6 +63,12 @@ class Watch:
     rescan: float
     polling: Literal["auto", "on", "off"]
     timezone: str
+    label: str = ""
+
+    @classmethod
+    def elsewhere(cls, name: str, path: str, library: str, label: str = "") -> Watch:
+        """A folder that is no configured watch and is taken from all the same, once."""
+        return cls(name, path, library, "copy", ("*",), (), 2.0, math.inf, "on", "", label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mediad.errors import InputOutput, MediadError, SourceChanged
 from mediad.files import Dirs, Tree, library_error, source_error
+from mediad.ingest.meter import Meter
 from mediad.ingest.moves import Source
 from mediad.layout import cut_name, split_name
 from mediad.library import OpenLibrary
@@ -22,6 +23,7 @@ class Task:
 
     Attributes:
         id: the journal's step, which names its temporary files. name: where it goes, None to leave it.
+        watch: the folder that it lies in now, as `Sighting.root`. meter: how far it is.
         method: "link", "take" or "copy"; "" for a file that stays.
         copied: the verified copy, while it has no name yet.
         placed: the file under its final name, once there. source_left: the source is gone from the watch.
@@ -37,6 +39,7 @@ class Task:
     watch: str
     library: OpenLibrary
     name: bytes | None
+    meter: Meter
     method: str = ""
     action: str = ""
     staged: bool = False

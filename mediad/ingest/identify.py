@@ -7,7 +7,8 @@ Sniffing, leases and hashing happen in a thread; parsing in worker processes, wh
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from stat import S_ISDIR
 
@@ -17,15 +18,18 @@ import anyio.to_thread
 from mediad.clock import Clock
 from mediad.errors import InputOutput, MediadError, SourceChanged, SourceGone, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
-from mediad.ingest.moves import digest_of
+from mediad.ingest.meter import Meter
+from mediad.ingest.moves import digest_of, never
 from mediad.media import companions
+from mediad.media.conclude import by_name
 from mediad.media.dates import DateRules
 from mediad.media.formats import Format, claimed
 from mediad.media.kind import HEAD_BYTES, sniff
 from mediad.media.reading import File
 from mediad.media.whole import ends_whole
 from mediad.media.wire import READING_FAILED
-from mediad.model import FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
+from mediad.media.zone import date_settings
+from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
 from mediad.workers import WorkerPool
 
 _UNTOLD = 30  # settle times of rest for a local file of which no lease tells whether somebody writes
@@ -78,6 +82,7 @@ class _Opened:
     form: Format
     digest: bytes
     evidence: str
+    meter: Meter
 
 
 class _NotAtRest(Exception):  # control flow of this module
@@ -92,8 +97,8 @@ class Identifier:
     """The stage.
 
     Args:
-        places: the watches by name.
-        threads: bounds hashing; one limiter a device keeps a hung mount to itself.
+        places: the watches, and quarantines that files are taken from again, by name.
+        progress: where it is entered how far each file is, by watch and path.
         stopping: true when long reads should be given up.
     """
 
@@ -104,25 +109,35 @@ class Identifier:
         pool: WorkerPool,
         clock: Clock,
         stopping: Callable[[], bool],
+        progress: MutableMapping[tuple[str, bytes], Meter],
     ) -> None:
         self._files = files
         self._places = places
         self._pool = pool
         self._clock = clock
         self._stopping = stopping
+        self._progress = progress
 
-    async def identify(self, batch: Sequence[Settled], limiter: anyio.CapacityLimiter) -> Identified:
-        """Learn all about a batch of one watch's settled files."""
+    async def identify(
+        self, batch: Sequence[Settled], limiter: anyio.CapacityLimiter, retired: Callable[[], bool] = never
+    ) -> Identified:
+        """Learn all about a batch of one watch's settled files.
+
+        Args:
+            limiter: bounds hashing.
+            retired: once true, nobody wants to know any more.
+        """
         result = Identified()
-        opened = await anyio.to_thread.run_sync(self._open_batch, batch, result, limiter=limiter)
+        open_all = functools.partial(self._open_batch, batch, result, retired)
+        opened = await anyio.to_thread.run_sync(open_all, limiter=limiter)
         files = [file for group in opened for file in group]
         try:
-            rules = self._places[batch[0].members[0].watch].dates
-            facts = await self._pool.parse([_asked(file) for file in files], rules, self._clock.now())
+            first = batch[0].members[0]
+            rules = (self._places.get(first.watch) or self._places[first.root]).dates
+            known = iter(await self._facts(files, rules))
         except BaseException:
             self._close(files)
             raise
-        known = iter(facts)
         for group in opened:
             self._form(
                 group,
@@ -131,10 +146,26 @@ class Identifier:
             )
         return result
 
+    async def _facts(self, files: Sequence[_Opened], rules: DateRules) -> list[Facts]:
+        """What each file tells, in their order."""
+        for file in files:
+            file.meter.enter("parsing")
+        now = self._clock.now()
+        asked = [self._asked(file) for file in files]
+        to_parse = [one for one, file in zip(asked, files, strict=True) if not file.sighting.unparsed]
+        found = iter(await self._pool.parse(to_parse, rules, now) if to_parse else ())
+        if len(to_parse) == len(files):
+            return list(found)
+        settings = await anyio.to_thread.run_sync(date_settings, rules)  # reads time zones from disk
+        return [
+            by_name(one, settings, now) if file.sighting.unparsed else next(found)
+            for one, file in zip(asked, files, strict=True)
+        ]
+
     def _form(self, group: list[_Opened], identities: list[Identity], result: Identified) -> None:
         fds = {file.sighting.path: file.fd for file in group}
         sets, orphans = companions.form_sets(identities)
-        lease = self._places[identities[0].sighting.watch].lease
+        lease = self._places[identities[0].sighting.root].lease
         for media in (*sets, *(MediaSet(orphan) for orphan in orphans)):
             mine = {member.sighting.path: fds[member.sighting.path] for member in media.members}
             failed = [
@@ -152,8 +183,10 @@ class Identifier:
 
     # -- in a thread ----------------------------------------------------------------------------------
 
-    def _open_batch(self, batch: Sequence[Settled], result: Identified) -> list[list[_Opened]]:
-        place = self._places[batch[0].members[0].watch]
+    def _open_batch(
+        self, batch: Sequence[Settled], result: Identified, retired: Callable[[], bool]
+    ) -> list[list[_Opened]]:
+        place = self._places[batch[0].members[0].root]
         try:
             dirs = place.tree.dirs()
         except OSError as error:  # the root itself: its files wait for it
@@ -161,17 +194,24 @@ class Identifier:
             note = f"the watch could not be read: {error.strerror}"
             result.back.extend(Back(settled.members, place.settle, note) for settled in batch)
             return []
+
+        def stopping() -> bool:
+            return self._stopping() or retired()
+
         with dirs:
-            opened = (self._open_group(settled, dirs, place, result) for settled in batch)
+            groups = (settled for settled in batch if not retired())
+            opened = (self._open_group(settled, dirs, place, result, stopping) for settled in groups)
             return [group for group in opened if group]
 
-    def _open_group(self, settled: Settled, dirs: Dirs, place: Place, result: Identified) -> list[_Opened]:
+    def _open_group(
+        self, settled: Settled, dirs: Dirs, place: Place, result: Identified, stopping: Callable[[], bool]
+    ) -> list[_Opened]:
         opened: list[_Opened] = []
         told: list[Unplanned] = []
         newest = {sighting.path: sighting for sighting in settled.members}
         try:
             for sighting in settled.members:
-                found = self._open(sighting, settled.evidence, dirs, place)
+                found = self._open(sighting, settled.evidence, dirs, place, stopping)
                 if isinstance(found, Unplanned):
                     told.append(found)
                 else:
@@ -202,7 +242,9 @@ class Identifier:
         for file in opened:
             self._files.close(file.fd)
 
-    def _open(self, sighting: Sighting, evidence: str, dirs: Dirs, place: Place) -> _Opened | Unplanned:
+    def _open(
+        self, sighting: Sighting, evidence: str, dirs: Dirs, place: Place, stopping: Callable[[], bool]
+    ) -> _Opened | Unplanned:
         if sighting.excluded:
             return Unplanned(
                 sighting, Result.IGNORED, "excluded", f"excluded by {sighting.excluded}", evidence
@@ -210,12 +252,12 @@ class Identifier:
         if sighting.type is not FileType.REGULAR:
             return Unplanned(sighting, Result.IGNORED, "not-a-file", f"is {sighting.type.value}", evidence)
         try:
-            directory, name = dirs.parent(sighting.path)
+            directory, name = dirs.parent(sighting.place)
             fd = self._files.open_file(name, directory)
         except OSError as error:
             return self._unopened(sighting, error)
         try:
-            found = self._examine(sighting, fd, evidence, place)
+            found = self._examine(sighting, fd, evidence, place, stopping)
         except (OSError, MediadError) as error:
             self._files.close(fd)
             return self._failed(sighting, error)
@@ -240,17 +282,21 @@ class Identifier:
             return Unplanned(
                 sighting, Result.GONE, "gone", f"left the watch before it was taken: {mine.message}"
             )
-        return Unplanned(sighting, Result.FAILED, mine.code, mine.message)
+        outcome = Result.FAILED if sighting.kept is None else Result.QUARANTINED
+        return Unplanned(sighting, outcome, mine.code, mine.message)
 
-    def _examine(self, sighting: Sighting, fd: int, evidence: str, place: Place) -> _Opened | Unplanned:
+    def _examine(
+        self, sighting: Sighting, fd: int, evidence: str, place: Place, stopping: Callable[[], bool]
+    ) -> _Opened | Unplanned:
         """All that is asked of an open file, cheapest first."""
         self._compare(sighting, fd, place)
         size = sighting.stat.size
         if size == 0:
             return Unplanned(sighting, Result.IGNORED, "empty", "is empty", evidence)
         name = sighting.path.rpartition(b"/")[2]
-        head = self._read(fd, 0, min(HEAD_BYTES, size))
-        form = sniff(head, name) or claimed(name)
+        meter = self._enter(sighting)
+        form = claimed(name) if sighting.unparsed else None
+        form = form or sniff(self._read(fd, 0, min(HEAD_BYTES, size)), name) or claimed(name)
         if form is None:
             return Unplanned(
                 sighting, Result.IGNORED, "not-media", "is not media, by content or name", evidence
@@ -258,13 +304,17 @@ class Identifier:
         evidence = f"{evidence}; {self._nobody_writes(sighting, fd, place)}"
         self._wait_for_end(sighting, fd, form, place)
         try:
-            digest = digest_of(self._files, fd, size, self._stopping)
+            digest = digest_of(self._files, fd, size, stopping, meter.add)
         except InterruptedError as error:
             raise _NotAtRest(sighting, 0.0, "handed back because mediad stops") from error
         except SourceChanged as error:
             raise _NotAtRest(self._again(sighting, fd, place), 0.0, error.message) from error
         self._compare(sighting, fd, place)
-        return _Opened(sighting, fd, form, digest, evidence)
+        return _Opened(sighting, fd, form, digest, evidence, meter)
+
+    def _enter(self, sighting: Sighting) -> Meter:
+        meter = self._progress[sighting.root, sighting.place] = Meter("hashing", sighting.stat.size)
+        return meter
 
     def _compare(self, sighting: Sighting, fd: int, place: Place) -> None:
         """It still is what was seen; else it settles anew."""
@@ -307,7 +357,7 @@ class Identifier:
     def _wait_for_end(self, sighting: Sighting, fd: int, form: Format, place: Place) -> None:
         """A fresh file without its container's end may be one whose writer pauses between two openings."""
         grace = _CONTAINER_GRACE * place.settle
-        if not place.clocks_agree or sighting.rest >= grace:
+        if sighting.unparsed or not place.clocks_agree or sighting.rest >= grace:
             return
         age = self._rest(sighting.stat)
         if age < grace and ends_whole(form, self._reader(fd), sighting.stat.size) is False:
@@ -321,8 +371,9 @@ class Identifier:
         got = self._files.read_into(fd, memoryview(buffer), offset)
         return bytes(buffer[:got])
 
-
-def _asked(file: _Opened) -> File:
-    path, stat = file.sighting.path, file.sighting.stat
-    on_card = b"/dcim/" in b"/%b/" % path.lower()
-    return File(file.fd, path.rpartition(b"/")[2], stat.size, stat.mtime_ns, on_card)
+    def _asked(self, file: _Opened) -> File:
+        path, stat = file.sighting.path, file.sighting.stat
+        place = self._places.get(file.sighting.watch)
+        root = place.tree.root if place is not None else b""  # a watch may lie in a card's DCIM itself
+        on_card = b"/dcim/" in b"%b/%b/" % (root.lower(), path.lower())
+        return File(file.fd, path.rpartition(b"/")[2], stat.size, stat.mtime_ns, on_card)

@@ -21,7 +21,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mediad.errors import MediadError, SourceChanged, SourceGone, Stranded, VerifyFailed
-from mediad.files import UNSUPPORTED, Dirs, Files, copy_content, copy_metadata, library_error, stat_of
+from mediad.files import (
+    UNSUPPORTED,
+    Dirs,
+    Files,
+    copy_content,
+    copy_metadata,
+    library_error,
+    stat_of,
+    unwatched,
+)
 from mediad.layout import with_suffix
 from mediad.library import TMP, OpenLibrary
 from mediad.model import Stat
@@ -51,8 +60,17 @@ def take_name(step: int) -> bytes:
     return b"%d.take" % step
 
 
-def digest_of(files: Files, fd: int, size: int, stopping: Callable[[], bool]) -> bytes:
+def digest_of(
+    files: Files,
+    fd: int,
+    size: int,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
+) -> bytes:
     """SHA-256 of the first `size` bytes, read without moving the descriptor's offset.
+
+    Args:
+        progress: told how many more bytes were read.
 
     Raises:
         OSError: the medium. InterruptedError: `stopping()` turned true. SourceChanged: it ended early.
@@ -68,6 +86,7 @@ def digest_of(files: Files, fd: int, size: int, stopping: Callable[[], bool]) ->
             raise SourceChanged("became shorter while it was read")
         sha.update(buffer[:got])
         offset += got
+        progress(got)
     return sha.digest()
 
 
@@ -87,7 +106,12 @@ class Source:
 
 
 def make_copy(
-    source: Source, step: int, library: OpenLibrary, dirs: Dirs, stopping: Callable[[], bool]
+    source: Source,
+    step: int,
+    library: OpenLibrary,
+    dirs: Dirs,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
 ) -> None:
     """Copy content and metadata into the library's `tmp`. It is not durable and not verified yet.
 
@@ -97,7 +121,7 @@ def make_copy(
     files = library.tree.files
     fd = files.create(copy_name(step), dirs.fd(TMP))
     try:
-        copy_content(files, source.fd, fd, source.stat.size, stopping)
+        copy_content(files, source.fd, fd, source.stat.size, stopping, progress)
         copy_metadata(files, source.fd, fd)
         set_modes(library, fd)
         if not stat_of(files.fstat(source.fd)).same_content(source.stat):
@@ -119,7 +143,14 @@ def set_modes(library: OpenLibrary, fd: int) -> None:
         files.chmod(fd, library.file_mode)
 
 
-def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> Stat:
+def verify_copy(
+    source: Source,
+    step: int,
+    library: OpenLibrary,
+    dirs: Dirs,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
+) -> Stat:
     """Read a synced copy back, from the device where the kernel lets go of its pages, and compare.
 
     Returns:
@@ -127,6 +158,7 @@ def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> 
 
     Raises:
         VerifyFailed: what came back is not what was hashed; the copy is removed.
+        InterruptedError: `stopping()` turned true.
     """
     files = library.tree.files
     tmp = dirs.fd(TMP)
@@ -134,7 +166,8 @@ def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> 
     try:
         files.drop_cache(fd)
         copy = stat_of(files.fstat(fd))
-        if copy.size == source.stat.size and digest_of(files, fd, copy.size, _never) == source.digest:
+        alike = copy.size == source.stat.size
+        if alike and digest_of(files, fd, copy.size, stopping, progress) == source.digest:
             return copy
     finally:
         files.close(fd)
@@ -142,7 +175,8 @@ def verify_copy(source: Source, step: int, library: OpenLibrary, dirs: Dirs) -> 
     raise VerifyFailed("what was written and read back differs; the copy was discarded", path=source.path)
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Stands for `stopping` where nothing is to be cut short."""
     return False
 
 

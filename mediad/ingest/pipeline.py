@@ -10,48 +10,44 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import anyio
 import anyio.to_thread
-import apsw
 
 from mediad.clock import Clock
 from mediad.config import Config
+from mediad.events import Events
 from mediad.files import Files
 from mediad.ingest import witnesses
 from mediad.ingest.folder import Folder
 from mediad.ingest.identify import Identifier
-from mediad.ingest.lane import Lane, Stages
+from mediad.ingest.intake import Intake
+from mediad.ingest.pauses import EVERYTHING, Pauses
 from mediad.ingest.place import Placer
 from mediad.ingest.plan import Planner
 from mediad.ingest.record import Recorder
 from mediad.ingest.roster import Roster, library_folder
+from mediad.ingest.serving import Renamed, Served, Serving
 from mediad.ingest.settle import Tracker
-from mediad.ingest.shelves import Shelves
+from mediad.ingest.shelves import Shelf, Shelves
+from mediad.ingest.stages import Stages
 from mediad.ingest.watch import State, Watcher
 from mediad.library import OpenLibrary
 from mediad.media import companions
 from mediad.media.formats import claimed
-from mediad.model import Settled, Sighting
-from mediad.store import catalogue
+from mediad.model import Counts, Sighting
 from mediad.store.database import Database
+from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
-
-_BATCH = 32  # settled groups that are identified together
-_LARGE = 16 << 20  # bytes from which a file takes the lane for large ones, alone
-_SETTLING = 20_000  # files of one watch that may wait for quiet before its scan waits
-_BACK_OFF = 300.0  # seconds before a file that failed is tried again
 
 log = logging.getLogger("mediad")
 
 
 class Pipeline:
-    """All stages of one configuration.
+    """All stages.
 
     Args:
-        watches: the roster of the configuration's watches.
         last_id: the highest id that the journal has used.
         stopping: true once the daemon was asked to stop; long reads and copies end early then.
     """
@@ -59,7 +55,6 @@ class Pipeline:
     def __init__(
         self,
         config: Config,
-        watches: Roster,
         files: Files,
         clock: Clock,
         database: Database,
@@ -68,51 +63,53 @@ class Pipeline:
         stopping: Callable[[], bool],
     ) -> None:
         self.config = config
+        self.clock = clock
+        self.database = database
+        self.events = Events(clock)
+        self.roster = Roster(config, files, clock)
+        self.pauses = Pauses(database, clock, self._resumed)
         self.shelves = Shelves(
-            config, files, database, clock, self._index, self._nudge, self._in_hand, stopping
+            config, files, database, clock, self._index, self._library_changed, self._in_hand, stopping
         )
-        self.tracker = Tracker(_gathering, lambda name: watches[name].place.settle)
-        roots = {name: entry.tree.root for name, entry in watches.items()}
-        self.recorder = Recorder(database, clock, roots, self.shelves.rows, last_id)
-        self.watchers = {name: self._watcher(name, watches, clock) for name in watches}
-        self._watches = watches
-        self._clock = clock
-        self._database = database
+        self.tracker = Tracker(_gathering, lambda name: self.roster.places[name].settle)
+        self.recorder = Recorder(database, clock, self._root, self.shelves.rows, last_id, self.events)
+        self.planner = Planner(config, self.roster.settings)
         self._stopping = stopping
-        self._started = clock.micros()
-        trees = {name: entry.tree for name, entry in watches.items()}
-        self._stages = Stages(
+        self.stages = Stages(
             files,
             clock,
             database,
             self.tracker,
-            Identifier(files, watches.places, pool, clock, stopping),
-            Planner(config),
-            Placer(files, trees, watches.syncfs, stopping),
+            Identifier(files, self.roster.places, pool, clock, stopping, self.tracker.progress),
+            self.planner,
+            Placer(files, self.roster.trees, self.roster.syncfs, stopping),
             self.recorder,
             self.shelves,
             stopping,
-            self._wake_settle,
-            lambda watch, error: self.watchers[watch].lost(error),
-            self._closed,
+            lambda: self.intake.wake(),
+            self._lost,
+            self.closed,
         )
-        self._small = {name: Lane(self._stages, readers=2) for name in watches}
-        self._large = {name: Lane(self._stages, readers=1) for name in watches}
-        self._arriving = 0  # chunks of sightings on their way to the tracker
-        self._to_settle, self._sighted = anyio.create_memory_object_stream[Sequence[Sighting]](4)
+        self.serving = Serving(self.roster, self.stages, self._watcher, self._ended, self._renamed)
+        self.intake = Intake(self.serving, self.roster, self.stages, clock.micros())
 
-    def _watcher(self, name: str, watches: Roster, clock: Clock) -> Watcher:
+    def _root(self, name: str) -> bytes:
+        return self.roster.trees[name].root
+
+    def _watcher(self, name: str) -> Watcher:
         def arrived() -> tuple[Folder, bool]:
-            entry = watches.refresh(name)
+            entry = self.roster.refresh(name)
             return entry.folder, entry.poll
 
+        entry = self.roster[name]
         return Watcher(
-            watches[name].folder,
-            functools.partial(self._deliver, name),
-            functools.partial(_say_state, name),
-            clock,
-            poll=watches[name].poll,
-            rescan=watches[name].settings.rescan,
+            entry.folder,
+            functools.partial(self.intake.deliver, name),
+            functools.partial(self._watch_changed, name),
+            self.clock,
+            poll=entry.poll,
+            rescan=entry.settings.rescan,
+            settle=entry.place.settle,
             arrived=arrived,
         )
 
@@ -123,168 +120,224 @@ class Pipeline:
             AlreadyHeld, InvalidConfig: a library does not let us start.
         """
         try:
-            self._stages.once = once
-            await self.shelves.open_all()
+            self.stages.once = once
+            await self.pauses.load()
+            await self.recorder.load()
+            await self.shelves.open_all(admit=once)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._settle)
-                for lane in (*self._small.values(), *self._large.values()):
-                    tasks.start_soon(lane.run)
+                tasks.start_soon(self.intake.settle)
+                await self.serving.start(tasks, follow=not once)
                 ready()
                 if once:
                     await self._everything_once()
                     tasks.cancel_scope.cancel()
                 else:
                     tasks.start_soon(self.shelves.keep)
-                    for watcher in self.watchers.values():
-                        tasks.start_soon(watcher.follow)
+                    tasks.start_soon(self.pauses.keep)
         finally:
             try:
                 with anyio.CancelScope(shield=True):
                     await self.recorder.end_all()
             finally:
-                self._close()
-
-    def _close(self) -> None:
-        self.shelves.close()
-        for lane in (*self._small.values(), *self._large.values()):
-            lane.close()
-        self._to_settle.close()
-        self._sighted.close()
+                self.shelves.close()
+                self.intake.close()
 
     async def _everything_once(self) -> None:
         async with anyio.create_task_group() as looks:
-            for name, watcher in self.watchers.items():
-                if not self._closed(name):
-                    looks.start_soon(watcher.once)
-        while self._arriving or self.tracker.flying or any(self._waits(name) for name in self.watchers):
-            await self._wait_for_change(0.5)
+            for name, served in self.serving.watches.items():
+                if served.watcher is not None and not self.closed(name):
+                    looks.start_soon(served.watcher.once)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Wait until nothing is settling, waiting or in flight, but for what is held."""
+        while self.intake.arriving or self.tracker.flying or any(self._waits(name) for name in self.serving):
+            await self.changed(0.5)
+
+    async def all_served(self) -> None:
+        """Wait until every configured watch is served: a successor begins when what retires has ended."""
+        while any(name not in self.serving or self.serving[name].retiring for name in self.config.watches):
+            await self.changed(0.5)
+
+    async def noted(self) -> None:
+        """Wait until what was shown so far has been taken note of."""
+        while self.intake.arriving:
+            await self.changed(0.5)
 
     def _waits(self, watch: str) -> bool:
         """Has it files that will be taken in time?"""
-        return self.tracker.waiting(watch) > 0 and not self._closed(watch)
+        return self.tracker.may_land(watch) and (not self.closed(watch) or self._opens(watch))
+
+    def _opens(self, name: str) -> bool:
+        """Is it closed only because its library is still being looked at for the first time?"""
+        served, shelf = self.serving[name], self.shelves.find(self._library_of(name))
+        if served.retiring or served.away or self.paused(name):
+            return False
+        return shelf is not None and shelf.arriving
 
     def held(self) -> bool:
         """After `once`: is something left that could not be done, or a folder that could not be read?"""
         unseen = (State.OFFLINE, State.ERROR, State.DEGRADED)
-        away = any(watcher.state in unseen for watcher in self.watchers.values())
-        return away or any(self._closed(name) for name in self.config.watches)
+        watches = self.serving.watches
+        away = any(one.watcher is not None and one.watcher.state in unseen for one in watches.values())
+        return away or any(self.closed(name) for name in watches)
 
-    def _closed(self, watch: str) -> bool:
-        return self.watchers[watch].away or not self.shelves[self.config.watches[watch].library].online
+    def closed(self, name: str) -> bool:
+        """Is nothing taken now from this watch, import or quarantine?"""
+        served = self.serving.get(name)
+        if served is None or served.retiring or served.away or self.paused(name):
+            return True
+        shelf = self.shelves.find(self._library_of(name))
+        return shelf is None or not shelf.online
+
+    def why_closed(self, name: str) -> str:
+        """Why nothing is taken from it now, in words; "" if something is."""
+        if (pause := self.pause_of(name)) is not None:
+            return f"{pause.name or 'everything'} is paused"
+        served = self.serving.get(name)
+        if served is None or served.retiring:
+            return "its watch is no longer configured"
+        if served.watcher is not None and served.watcher.away:
+            return f"watch {name} is {served.watcher.state}: {served.watcher.error}"
+        shelf = self.shelves.find(self._library_of(name))
+        if shelf is not None and shelf.arriving:
+            return f"library {shelf.settings.name} is still being looked at"
+        if shelf is None or not shelf.online:
+            what = f"is {shelf.state}: {shelf.error}" if shelf is not None else "is not configured"
+            return f"library {self._library_of(name)} {what}"
+        return ""
+
+    def _library_of(self, name: str) -> str:
+        watch = self.roster.settings.get(name)
+        return watch.library if watch is not None else name.partition(":")[2]
+
+    def paused(self, name: str) -> bool:
+        """Is it paused, itself, by its library, or with everything?"""
+        return self.pause_of(name) is not None
+
+    def pause_of(self, name: str) -> Pause | None:
+        """The pause of a watch, import or quarantine that lasts longest."""
+        if not self.pauses.any():  # asked of every batch
+            return None
+        watch = self.roster.settings.get(name)
+        libraries = self.config.libraries_of(watch) if watch is not None else {self._library_of(name)}
+        return self.pauses.of(EVERYTHING, name, *libraries)
+
+    def absolute(self, sighting: Sighting) -> bytes:
+        """Where a file lies."""
+        return self.roster.trees[sighting.root].absolute(sighting.place)
+
+    def counts(self) -> dict[str, Counts]:
+        """How many files wait for what, by what they are taken from."""
+        return self.tracker.counts(self.clock.monotonic(), self.closed)
+
+    # -- control --------------------------------------------------------------------------------------
+
+    async def configure(self, config: Config) -> None:
+        """Go on under another configuration; what was planned under the old one is finished under it."""
+        names = [*config.watches, *config.libraries]
+        await self.pauses.reconfigured(names, _renamed(self.config, config))
+        self.config = self.planner.config = config
+        self.intake.configured = self.clock.micros()
+        await self.shelves.configure(config)
+        await self.serving.configure(config)
+        for shelf in self.shelves.shelves.values():
+            if shelf.readable and shelf.library is not None:  # with the date rules of today
+                await anyio.to_thread.run_sync(
+                    self.roster.add_quarantine, shelf.library.name, shelf.library.tree.root
+                )
+        for served in self.serving.watches.values():
+            if served.watcher is not None:
+                served.watcher.mark_everything()
+        self._nudge()
+
+    async def pause(self, names: Collection[str], seconds: float | None) -> None:
+        """Take nothing new from these; what is in flight finishes."""
+        await self.pauses.pause(names, seconds)
+        for name, served in self.serving.items():
+            if self.paused(name):
+                self._recall(served)
+        for name in names:
+            self.events.publish("pause", name=name)
+        self._nudge()
+
+    def _recall(self, served: Served) -> None:
+        """Batches that nobody has begun with wait again."""
+        now = self.clock.monotonic()
+        for lane in served.lanes:
+            for settled in lane.recall():
+                self.tracker.returned(settled.members, now, 0.0, "")
+
+    def take_again(self, sightings: Sequence[Sighting]) -> None:
+        """Take files whatever is recorded of them (`Sighting.again`)."""
+        for sighting in sightings:
+            if sighting.kept is not None and sighting.root not in self.serving:
+                self.serving.begin(Served(sighting.root, self.stages))
+        served = [
+            one for one in sightings if one.root in self.serving and not self.serving[one.root].retiring
+        ]
+        self.tracker.observe(served, self.clock.monotonic())
+        self._nudge()
+
+    def _resumed(self, name: str) -> None:
+        self.events.publish("resume", name=name)
+        log.info("%s resumed", f"{name} is" if name else "everything is")
+        self._nudge()
+
+    async def _ended(self, name: str) -> None:
+        """Something that was taken from has retired."""
+        await self.recorder.end_batch(name)
+        self.shelves.wake()
+        self._nudge()
+
+    async def _renamed(self, renamed: Renamed) -> None:
+        await self.pauses.reconfigured([*self.config.watches, *self.config.libraries], renamed)
+        await self.recorder.load()
+
+    def _lost(self, name: str, error: OSError) -> None:
+        served = self.serving.get(name)
+        if served is not None and served.watcher is not None:
+            served.watcher.lost(error)
+
+    def _watch_changed(self, watch: str, state: State, error: str) -> None:
+        if error:
+            log.warning("watch %s is %s: %s", watch, state, error)
+        else:
+            log.debug("watch %s is %s", watch, state)
+        self.events.publish("watch", name=watch, state=state, reason=error)
+
+    def _library_changed(self, shelf: Shelf) -> None:
+        self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)
+        self._nudge()
 
     def _in_hand(self, step: int) -> bool:
         return self.recorder.in_hand(step)
 
     def _nudge(self) -> None:
-        self._stages.nudge()
-        self._wake_settle()
+        self.intake.look_again()
+        self.stages.nudge()
+        self.intake.wake()
 
-    async def _wait_for_change(self, at_most: float) -> None:
-        with anyio.move_on_after(at_most):
-            await self._stages.changed.wait()
-
-    # -- from sighting to settled ---------------------------------------------------------------------
-
-    async def _deliver(self, watch: str, chunk: Sequence[Sighting]) -> None:
-        while self.tracker.waiting(watch) > _SETTLING:
-            if self._stages.once and self._closed(watch):
-                return  # more than is held already would be held; the next run sees it
-            await self._wait_for_change(1.0)
-        self._arriving += 1
-        await self._to_settle.send(chunk)
-
-    async def _settle(self) -> None:
-        while True:
-            with anyio.move_on_after(self._patience()):
-                chunk = await self._sighted.receive()
-                with anyio.CancelScope(shield=True):
-                    unknown = await self._unknown(chunk)
-                self.tracker.observe(unknown, self._clock.monotonic())
-                self._arriving -= 1
-            now = self._clock.monotonic()
-            while released := self.tracker.release(now, self._must_wait, _BATCH):
-                for large, batch in _batches(released):
-                    lanes = self._large if large else self._small
-                    lanes[batch[0].members[0].watch].put(batch)
-            await self.recorder.rest(now, self.tracker.busy())
-            self._stages.nudge()
-
-    def _wake_settle(self) -> None:
-        """A lane has room again, or a library is back: release what had to wait."""
-        if not self._arriving and self.tracker.settling:
-            self._arriving += 1
-            self._to_settle.send_nowait([])
-
-    def _must_wait(self, watch: str) -> bool:
-        room = self._small[watch].has_room(_BATCH) and self._large[watch].has_room(_BATCH)
-        return self._closed(watch) or not room
-
-    def _patience(self) -> float:
-        """Seconds until something is due though nothing is sighted."""
-        now = self._clock.monotonic()
-        times = (self.tracker.next_due(self._must_wait), self.recorder.next_rest())
-        return max(0.0, min((time for time in times if time is not None), default=math.inf) - now)
-
-    async def _unknown(self, chunk: Sequence[Sighting]) -> list[Sighting]:
-        """Leave out what the catalogue tells the end of already; add companions that waited for these."""
-        fresh = [sighting for sighting in chunk if self.tracker.knows(sighting)]
-        asked = [sighting for sighting in chunk if not self.tracker.knows(sighting)]
-        if not asked:
-            return fresh
-        unknown, orphans = await self._database.run(functools.partial(self._ask_about, asked))
-        for watch, paths in orphans.items():
-            try:
-                seen, _ = await anyio.to_thread.run_sync(self._watches[watch].folder.look, paths)
-            except OSError:  # the root went away just now; its watcher says so, and a scan brings them back
-                continue
-            fresh.extend(seen)
-        return [*unknown, *fresh]
-
-    def _ask_about(
-        self, asked: Sequence[Sighting], connection: apsw.Connection
-    ) -> tuple[list[Sighting], dict[str, set[bytes]]]:
-        retry_since = max(self._started, self._clock.micros() - int(_BACK_OFF * 1e6))
-        unknown: list[Sighting] = []
-        orphans: dict[str, set[bytes]] = {}
-        for sighting in asked:
-            row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
-            local = self._watches[sighting.watch].local
-            told = row is not None and not row.outdated(sighting, self._started)
-            if told and row and row.settles(sighting.stat, local=local, retry_since=retry_since):
-                continue
-            unknown.append(sighting)
-            if not companions.is_companion_name(sighting.path):
-                waiting = catalogue.orphans_beside(connection, sighting.watch, sighting.path)
-                orphans.setdefault(sighting.watch, set()).update(waiting)
-        return unknown, {watch: paths for watch, paths in orphans.items() if paths}
+    async def changed(self, at_most: float) -> None:
+        """Wait until something has landed, returned or otherwise changed, or so many seconds."""
+        await self.stages.wait(at_most)
 
     # -- first look at a library ----------------------------------------------------------------------
 
     async def _index(self, library: OpenLibrary, row: int) -> None:
-        folder = library_folder(library.tree, self._clock)
-        await witnesses.index(folder, row, self._database, self._clock, self._stopping)
+        folder = library_folder(library.tree, self.clock)
+        await witnesses.index(folder, row, self.database, self.clock, self._stopping)
+        await anyio.to_thread.run_sync(self.roster.add_quarantine, library.name, library.tree.root)
+        await self.recorder.load()
+
+
+def _renamed(old: Config, new: Config) -> Renamed:
+    """Watches and libraries that go on under another name: old and new names."""
+    names = {(root.kind, root.path): root.name for root in old.roots()}
+    pairs = [(names.get((root.kind, root.path), root.name), root.name) for root in new.roots()]
+    return [(before, after) for before, after in pairs if before != after]
 
 
 def _gathering(path: bytes) -> bytes:
     """The stem under which a file may belong to others; what is no media by its name settles alone."""
     return companions.key(path) if claimed(path) else b"\0" + path
-
-
-def _say_state(watch: str, state: State, error: str) -> None:
-    if error:
-        log.warning("watch %s is %s: %s", watch, state, error)
-    else:
-        log.debug("watch %s is %s", watch, state)
-
-
-def _batches(released: Sequence[Settled]) -> list[tuple[bool, list[Settled]]]:
-    """Batches of one watch each, and whether they are for the large lane, where each group goes alone."""
-    batches: list[tuple[bool, list[Settled]]] = []
-    small: dict[str, list[Settled]] = {}
-    for settled in released:
-        watch = settled.members[0].watch
-        if sum(sighting.stat.size for sighting in settled.members) >= _LARGE:
-            batches.append((True, [settled]))
-        else:
-            small.setdefault(watch, []).append(settled)
-    return [*((False, batch) for batch in small.values()), *batches]

@@ -68,6 +68,8 @@ class Placer:
                         self._remove(group, task)
                 if not task.source_left:
                     task.source_now = self._source_now(task)
+                elif task.step.identity.sighting.kept is not None:
+                    self._remove_old_reason(group, task)
         self._sync_watches(group)
 
     # -- between the commits --------------------------------------------------------------------------
@@ -81,6 +83,7 @@ class Placer:
                     raise library_error(error, task.name) from error
 
     def _publish_one(self, group: Group, task: Task, name: bytes) -> None:
+        task.meter.enter("filing")
         library = task.library
         dirs = group.library_dirs(library)
         directory_path, _, last = name.rpartition(b"/")
@@ -152,7 +155,9 @@ class Placer:
         task.placed, task.source_left = task.source.stat, True
 
     def _write_reason(self, task: Task, name: bytes, directory: int) -> None:
-        origin = self._watches[task.watch].absolute(task.source.path)
+        sighting = task.step.identity.sighting
+        first = self._watches.get(sighting.watch)  # of what lies in quarantine already, where it came from
+        origin = first.absolute(sighting.path) if first else sighting.path
         text = (
             f"{task.step.outcome}: {task.step.reason}\nfrom: {origin.decode('utf-8', 'backslashreplace')}\n"
         )
@@ -162,6 +167,12 @@ class Placer:
         except FileExistsError:  # another's: not ours to remove
             task.reasoned = False
             raise
+
+    def _remove_old_reason(self, group: Group, task: Task) -> None:
+        """What was taken out of quarantine leaves no reason behind; a sweep finds one that stays."""
+        with contextlib.suppress(OSError, MediadError):
+            home, own = group.watch_dirs(task.watch, self._watches[task.watch]).parent(task.source.path)
+            self._files.unlink(own + moves.REASON, home)
 
     def _undo(self, group: Group, job: Job) -> None:
         """Take a set back whose publishing failed: every source still has, or gets back, its name.

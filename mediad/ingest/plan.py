@@ -7,13 +7,13 @@ to land, and is planned anew then. Preview and execution get the same plans.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
 from mediad.errors import printable
 from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
-from mediad.model import Holder, Identity, MediaSet, Plan, Result, Step
+from mediad.model import Holder, Identity, MediaSet, Plan, Result, Sighting, Step
 
 _TRASH = b".mediad/trash/"
 _QUARANTINE = b".mediad/quarantine/"
@@ -54,10 +54,16 @@ _Content = tuple[str, bytes]  # library or "" for all, and digest
 
 
 class Planner:
-    """Decides, and remembers what it has decided until it lands."""
+    """Decides, and remembers what it has decided until it lands.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: may be replaced at any time.
+        watches: what is taken from, the configured watches among it, by name; they may change, too.
+    """
+
+    def __init__(self, config: Config, watches: Mapping[str, Watch] | None = None) -> None:
         self.config = config
+        self._watches = config.watches if watches is None else watches
         self._digests: set[_Content | None] = set()
         self._names: set[tuple[str, bytes]] = set()
         self._holding: dict[int, tuple[tuple[tuple[str, bytes], ...], _Content | None]] = {}
@@ -69,9 +75,9 @@ class Planner:
         Args:
             avoid: name keys found taken on disk though the catalogue does not know them.
         """
-        watch = self.config.watches[media.principal.sighting.watch]
+        watch = self._watch(media.principal.sighting)
         place = self._place(media.principal, watch)
-        if place.ignore:
+        if place.ignore and media.principal.sighting.kept is None:
             return self._left(media, place, Result.IGNORED, "rule", f"ignored by {place.why}")
         if media.principal.facts.unreadable:
             return self._quarantined(media, watch, place)
@@ -89,7 +95,7 @@ class Planner:
 
     def plan_companion(self, orphan: Identity, world: World, avoid: Collection[bytes] = ()) -> Plan:
         """Decide on a companion without its principal: beside it if that came lately, else ignored."""
-        watch = self.config.watches[orphan.sighting.watch]
+        watch = self._watch(orphan.sighting)
         media = MediaSet(orphan)
         former = world.former_principal(watch.name, orphan.sighting.path)
         if former is None:
@@ -103,6 +109,15 @@ class Planner:
         plan = Plan(media, (step,), former, "beside its principal, which came earlier")
         self._hold(plan, None)
         return plan
+
+    def _watch(self, sighting: Sighting) -> Watch:
+        """The watch that a file comes from, which for one in quarantine need no longer be configured."""
+        if sighting.kept is None:
+            return self._watches[sighting.watch]
+        watch = self._watches.get(sighting.watch)
+        if watch is None:
+            watch = Watch.elsewhere(sighting.watch, "", sighting.kept[0])
+        return replace(watch, action="move")
 
     def landed(self, plan: Plan) -> None:
         """A plan was carried out or given up: what it held is free again."""
@@ -122,7 +137,7 @@ class Planner:
         self._holding[id(plan)] = (names, content)
 
     def _place(self, principal: Identity, watch: Watch) -> _Place:
-        subject = _subject(principal) if self.config.rules else {}
+        subject = _subject(principal, watch) if self.config.rules else {}
         for number, rule in enumerate(self.config.rules, 1):
             if rule.matches(subject):
                 library = rule.library or watch.library
@@ -168,7 +183,8 @@ class Planner:
         role: Literal["principal", "companion"],
     ) -> Step:
         reason = f"same content as {proof.library}/{printable(proof.path)}"
-        if watch.action == "move" and self.config.duplicates.exact == "trash":
+        trashed = self.config.duplicates.exact == "trash" or member.sighting.kept is not None
+        if watch.action == "move" and trashed:
             action, destination = "trash", _TRASH + member.name
         else:
             action, destination = "leave", None
@@ -219,7 +235,7 @@ class Planner:
     def _filed(
         self, media: MediaSet, watch: Watch, place: _Place, world: World, avoid: Collection[bytes]
     ) -> Plan:
-        wanted = place.layout.render(values_of(media.principal))
+        wanted = place.layout.render(values_of(media.principal, watch))
         for number in self._numbers(place.library, wanted):
             names = _set_names(media, with_suffix(wanted, number) if number else wanted)
             if all(self._free(place.library, name, world, avoid) for name in names):
@@ -268,7 +284,7 @@ class _Numbers:
         return number
 
 
-def values_of(identity: Identity) -> Values:
+def values_of(identity: Identity, watch: Watch) -> Values:
     """What a layout may say of a file."""
     directory, _, name = identity.sighting.path.rpartition(b"/")
     facts = identity.facts
@@ -279,7 +295,8 @@ def values_of(identity: Identity) -> Values:
         origin=identity.origin,
         make=facts.make,
         model=facts.model,
-        watch=identity.sighting.watch,
+        watch=watch.name,
+        label=watch.label,
         subdir=directory,
         digest=identity.digest.hex(),
     )
@@ -305,11 +322,11 @@ def _principal_name(companion: bytes, holder: bytes) -> bytes:
     return stem if stem.lower().endswith(extension.lower()) and extension else stem + extension
 
 
-def _subject(identity: Identity) -> Mapping[str, str]:
+def _subject(identity: Identity, watch: Watch) -> Mapping[str, str]:
     """What rules match on."""
     path = _text(identity.sighting.path)
     return {
-        "watch": identity.sighting.watch,
+        "watch": watch.name,
         "path": path,
         "name": path.rpartition("/")[2],
         "kind": identity.facts.kind,

@@ -165,10 +165,10 @@ class Preparer:
         return method
 
     def _copy(self, group: Group, task: Task) -> None:
+        task.meter.enter("copying")
+        dirs = group.library_dirs(task.library)
         try:
-            moves.make_copy(
-                task.source, task.id, task.library, group.library_dirs(task.library), self._stopping
-            )
+            moves.make_copy(task.source, task.id, task.library, dirs, self._stopping, task.meter.add)
         except InterruptedError:
             raise
         except OSError as error:
@@ -223,7 +223,10 @@ class Preparer:
         for task in job.tasks:
             if task.method == "copy":
                 dirs = group.library_dirs(task.library)
-                task.copied = moves.verify_copy(task.source, task.id, task.library, dirs)
+                task.meter.enter("verifying")
+                task.copied = moves.verify_copy(
+                    task.source, task.id, task.library, dirs, self._stopping, task.meter.add
+                )
 
     def discard(self, group: Group, job: Job) -> None:
         """Remove copies that were staged for nothing."""

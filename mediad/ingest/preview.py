@@ -23,6 +23,7 @@ from mediad.errors import NotPermitted
 from mediad.files import Files, Tree, source_error
 from mediad.ingest import witnesses
 from mediad.ingest.identify import Identifier
+from mediad.ingest.moves import never
 from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.roster import Entry, Roster, library_folder
 from mediad.library import Capabilities, OpenLibrary
@@ -67,8 +68,8 @@ class Preview:
         self._clock = clock
         self._database = database
         self._planner = Planner(config)
-        self._entries = Roster(config, files, clock)
-        self._identifier = Identifier(files, self._entries.places, pool, clock, _never)
+        self._entries = Roster.of_watches(config, files, clock)
+        self._identifier = Identifier(files, self._entries.places, pool, clock, never, {})
         self._limiter = anyio.CapacityLimiter(2)
         self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
         self._offline: dict[str, str] = {}  # the other libraries: why
@@ -104,7 +105,7 @@ class Preview:
                 known = await self._database.run(functools.partial(_remember, name=name, root=tree.root))
                 if not known.indexed:
                     folder = library_folder(tree, self._clock)
-                    await witnesses.index(folder, known.id, self._database, self._clock, _never)
+                    await witnesses.index(folder, known.id, self._database, self._clock, never)
             except OSError as error:  # offline: its files would be held
                 self._offline[name] = error.strerror or str(error)
                 continue
@@ -150,7 +151,7 @@ class Preview:
             files, folders = entry.folder.look(filter(None, starts))
             seen.extend(files)
             for at in folders + [start for start in starts if not start]:
-                errors.update(entry.folder.scan(at, seen.extend, _never).errors)
+                errors.update(entry.folder.scan(at, seen.extend, never).errors)
         except OSError as error:
             if asked:
                 raise source_error(error, entry.tree.absolute(at)) from error
@@ -188,7 +189,7 @@ class Preview:
         try:
             libraries = dict(self._libraries.values())
             sizes = {member.sighting.stat.size for held in result.sets for member in held.set.members}
-            await witnesses.read_unread(self._database, libraries, sizes, _never)
+            await witnesses.read_unread(self._database, libraries, sizes, never)
             told += await self._database.run(functools.partial(self._plan, result.sets))
         finally:
             for held in result.sets:
@@ -253,7 +254,3 @@ def _is_there(root: bytes) -> bool:
         return stat.S_ISDIR(os.stat(root).st_mode)
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ENOTDIR)
-
-
-def _never() -> bool:
-    return False

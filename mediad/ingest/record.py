@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import apsw
 
 from mediad.clock import Clock
 from mediad.errors import Stranded, printable
+from mediad.events import Events
 from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
 from mediad.model import Identity, Plan, Result, Sighting, Unplanned
 from mediad.store import catalogue, journal
+from mediad.store.catalogue import Tally
 from mediad.store.database import Database
 
 _REST = 60.0  # seconds without work that end a batch
 _LONGEST = 86_400.0
+_NOT_TAKEN = (Result.QUARANTINED, Result.FAILED, Result.GONE)
+MOST_TROUBLES = 1000  # of one import that are told one by one
 
 log = logging.getLogger("mediad")
+
+Counted = tuple[Tally, dict[int, tuple[int, int]]]
+"""What the catalogue counts: arrivals by outcome, and files and bytes by library."""
 
 
 @dataclass(slots=True)
@@ -32,40 +39,64 @@ class Batch:
 
     Attributes:
         id: the journal's, None while nothing was planned.
+        lasts: no rest ends it: it is an import's.
     """
 
     watch: str
     id: int | None
     started: float
     last: float
+    label: str = ""
+    lasts: bool = False
     size: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    troubles: list[tuple[bytes, str, str]] = field(default_factory=list)
 
 
 class Recorder:
     """Writes the journal.
 
     Args:
-        roots: the watches' folders by name.
+        root: the folder of a watch, or of what else is taken from, by its name.
         rows: the catalogue's rows of the libraries by name, as they come online.
+        events: whoever follows what happens.
+
+    Attributes:
+        totals: what was recorded in this life, by outcome. tally: all that ever was, as it stands.
     """
 
     def __init__(
         self,
         database: Database,
         clock: Clock,
-        roots: Mapping[str, bytes],
+        root: Callable[[str], bytes],
         rows: Mapping[str, int],
         last_id: int,
+        events: Events,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._roots = roots
+        self._root = root
+        self._events = events
         self._rows = rows
         self._before = self._last_id = last_id
         self._stranded: set[int] = set()
         self._batches: dict[str, Batch] = {}
         self.totals: dict[str, int] = {}
+        self.tally = Tally({}, 0, {})
+        self.holdings: dict[int, tuple[int, int]] = {}
+
+    async def load(self) -> None:
+        """Learn what there was before this life; again after something else has changed the catalogue."""
+
+        def count(connection: apsw.Connection) -> Counted:
+            return catalogue.tally(connection), catalogue.holdings(connection)
+
+        self.counted(await self._database.run(count))
+
+    def counted(self, counts: Counted) -> None:
+        """Take over what a unit of work counted at its end."""
+        self.tally, self.holdings = counts
 
     def next_id(self) -> int:
         """A new id for an arrival and its step."""
@@ -80,8 +111,8 @@ class Recorder:
         """Record files that needed no plan."""
         seen = self._clock.micros()
 
-        def write(connection: apsw.Connection) -> list[bool]:
-            return [
+        def write(connection: apsw.Connection) -> tuple[list[bool], Counted]:
+            told = [
                 catalogue.record_unplanned(
                     connection,
                     self.next_id(),
@@ -94,15 +125,18 @@ class Recorder:
                 )
                 for file in files
             ]
+            return told, (catalogue.tally(connection), catalogue.holdings(connection))
 
-        told = await self._database.run(write)
+        told, counts = await self._database.run(write)
+        self.counted(counts)
         for file, new in zip(files, told, strict=True):
             if new:
                 loud = file.outcome is Result.FAILED
                 self._say(
                     file.sighting, file.outcome, file.reason, logging.WARNING if loud else logging.DEBUG
                 )
-                self._count(file.sighting, file.outcome, 0)
+                self._count(file.sighting, file.outcome, 0, file.reason)
+                self._publish(file.sighting, file.outcome, file.reason, None)
 
     async def begin(self, jobs: Sequence[Job]) -> None:
         """Make the intents of a group durable."""
@@ -121,6 +155,7 @@ class Recorder:
                     task.name,
                     job.plan.witness.id if job.plan.witness else None,
                     evidence_of(task.step.identity, job.plan),
+                    task.source.path if task.step.identity.sighting.kept else None,
                 )
                 for job, task in entries
             ]
@@ -131,7 +166,7 @@ class Recorder:
     def _batch(self, connection: apsw.Connection, watch: str, now: int) -> int:
         batch = self._current(watch)
         if batch.id is None:
-            batch.id = journal.open_batch(connection, watch, self._roots[watch], now)
+            batch.id = journal.open_batch(connection, watch, self._root(watch), batch.label, now)
         return batch.id
 
     def _current(self, watch: str) -> Batch:
@@ -140,8 +175,23 @@ class Recorder:
             self._batches[watch] = Batch(watch, None, moment, moment)
         return self._batches[watch]
 
-    def finish(self, group: Group, connection: apsw.Connection) -> None:
-        """Write down what became of a group; part of a unit of work."""
+    def start_batch(self, watch: str, label: str) -> Batch:
+        """Start a batch that lasts until `end_batch`."""
+        batch = self._current(watch)
+        batch.label, batch.lasts = label, True
+        return batch
+
+    async def end_batch(self, watch: str) -> None:
+        """The watch or import is over."""
+        if (batch := self._batches.pop(watch, None)) is not None:
+            await self._end(batch)
+
+    def finish(self, group: Group, connection: apsw.Connection) -> Counted:
+        """Write down what became of a group; part of a unit of work.
+
+        Returns:
+            what `counted` wants when the unit has ended.
+        """
         now = self._clock.micros()
         endings = [
             _ending(task, _set_of(task, job.plan), self._rows[task.library.name])
@@ -155,6 +205,7 @@ class Recorder:
                 self._stranded.update(task.id for task in job.tasks)
             elif job.error is not None:
                 journal.revert(connection, [task.id for task in job.tasks], str(job.error), now)
+        return catalogue.tally(connection), catalogue.holdings(connection)
 
     def tell(self, group: Group) -> None:
         """Log and count what became of a group."""
@@ -166,23 +217,40 @@ class Recorder:
                 sighting = task.step.identity.sighting
                 if log.isEnabledFor(level):
                     self._say(sighting, *_told(task, outcome), level)
-                self._count(sighting, outcome, 0 if task.failed else sighting.stat.size)
+                reason = _told(task, outcome)[1]
+                self._count(sighting, outcome, 0 if task.failed else sighting.stat.size, reason)
+                self._publish(sighting, outcome, reason, task)
+
+    def _publish(self, sighting: Sighting, outcome: Result, reason: str, task: Task | None) -> None:
+        if self._events.followed:
+            name = task.name if task is not None and task.failed is None else None
+            self._events.publish(
+                outcome,
+                name=sighting.watch,
+                path=self._root(sighting.root) + b"/" + sighting.place,
+                destination=task.library.tree.absolute(name) if task is not None and name else None,
+                reason=reason,
+                batch=self._current(sighting.root).id,
+                bytes=sighting.stat.size,
+            )
 
     def _say(self, sighting: Sighting, outcome: str, reason: str, level: int) -> None:
         if log.isEnabledFor(level):
             colon = f": {reason}" if reason else ""
             log.log(level, "%s/%s %s%s", sighting.watch, printable(sighting.path), outcome, colon)
 
-    def _count(self, sighting: Sighting, outcome: Result, size: int) -> None:
+    def _count(self, sighting: Sighting, outcome: Result, size: int, reason: str) -> None:
         self.totals[outcome] = self.totals.get(outcome, 0) + 1
-        batch = self._current(sighting.watch)
+        batch = self._current(sighting.root)
         batch.counts[outcome] = batch.counts.get(outcome, 0) + 1
         batch.size += size
         batch.last = self._clock.monotonic()
+        if batch.lasts and outcome in _NOT_TAKEN and len(batch.troubles) < MOST_TROUBLES:
+            batch.troubles.append((sighting.path, outcome, reason))
 
     def next_rest(self) -> float | None:
         """When a batch may end, on the monotonic clock."""
-        return min((batch.last + _REST for batch in self._batches.values()), default=None)
+        return min((batch.last + _REST for batch in self._batches.values() if not batch.lasts), default=None)
 
     async def rest(self, now: float, busy: frozenset[str]) -> None:
         """End the batches of watches that have come to rest, and say in a line what they took.
@@ -190,7 +258,7 @@ class Recorder:
         Args:
             busy: watches with files that are settling, waiting or in flight.
         """
-        for batch in list(self._batches.values()):
+        for batch in [batch for batch in self._batches.values() if not batch.lasts]:
             if batch.watch in busy:
                 batch.last = now if now - batch.started < _LONGEST else batch.last
             if now >= batch.last + _REST or now - batch.started >= _LONGEST:
@@ -204,11 +272,13 @@ class Recorder:
 
     async def _end(self, batch: Batch) -> None:
         number, now = batch.id, self._clock.micros()
+        what = f"watch {batch.watch}" if ":" not in batch.watch else batch.watch.replace(":", " ")
         if number is None:
-            log.debug("watch %s: %s", batch.watch, summary(batch))
+            log.debug("%s: %s", what, summary(batch))
             return
         await self._database.run(lambda connection: journal.close_batch(connection, number, now))
-        log.info("watch %s, batch %d: %s", batch.watch, number, summary(batch))
+        log.info("%s, batch %d: %s", what, number, summary(batch))
+        self._events.publish("batch", name=batch.watch, batch=number, reason=summary(batch), bytes=batch.size)
 
 
 def _told(task: Task, outcome: Result) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mediad.errors import SourceChanged, Stranded
 from mediad.files import Dirs, Files, Tree, stat_of
 from mediad.ingest import moves
-from mediad.library import TMP, OpenLibrary
+from mediad.library import QUARANTINE, TMP, TRASH, OpenLibrary
 from mediad.model import Stat
 from mediad.store.journal import OpenStep
 
@@ -241,3 +241,15 @@ def sweep(library: OpenLibrary, keep: Callable[[int], bool]) -> list[bytes]:
             else:
                 left.append(name)
     return left
+
+
+def sweep_reasons(library: OpenLibrary) -> None:
+    """Remove reasons in trash and quarantine whose file has left. Only while nothing is on its way there."""
+    files = library.tree.files
+    with library.tree.dirs() as dirs:
+        for folder in (TRASH, QUARANTINE):
+            fd = dirs.fd(folder)
+            names = set(files.list_dir(fd))
+            for name in names:
+                if name.endswith(moves.REASON) and name.removesuffix(moves.REASON) not in names:
+                    files.unlink(name, fd)

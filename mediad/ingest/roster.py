@@ -16,8 +16,10 @@ from mediad.exclude import Excluder
 from mediad.files import Files, Tree
 from mediad.ingest.identify import Place
 from mediad.ingest.scan import Folder
+from mediad.library import QUARANTINE
 from mediad.media.dates import DateRules
-from mediad.roots import filesystem
+from mediad.model import quarantine_of
+from mediad.roots import Filesystem, filesystem
 
 SETTLE_LOCAL = 2.0  # seconds
 SETTLE_NETWORK = 60.0
@@ -41,24 +43,45 @@ class Entry:
     syncfs: bool
     poll: bool
 
+    def watched_like(self, other: Entry) -> bool:
+        """Would a watcher of this one do for the other?"""
+        mine, its = self.settings, other.settings
+        return (mine.include, mine.exclude, mine.rescan, self.poll, self.place.settle) == (
+            its.include,
+            its.exclude,
+            its.rescan,
+            other.poll,
+            other.place.settle,
+        )
+
 
 class Roster(Mapping[str, Entry]):
-    """All watches by name. Making and refreshing it blocks: it looks at filesystems.
+    """All that is taken from, by name: the watches, and imports while they last. Adding and refreshing block:
+    they look at filesystems.
 
     Attributes:
-        places: what identifying needs, by name. syncfs: the watches whose files syncfs(2) makes durable.
-            Both are kept up to date in place.
+        settings: the watches' settings. trees: their folders, and the libraries' quarantines.
+        places: what identifying needs, of all of these. syncfs: those whose files syncfs(2) makes durable.
+            All four are kept up to date in place.
     """
 
     def __init__(self, config: Config, files: Files, clock: Clock) -> None:
-        self._config = config
+        self.config = config
         self._files = files
         self._clock = clock
         self._entries: dict[str, Entry] = {}
+        self.settings: dict[str, Watch] = {}
+        self.trees: dict[str, Tree] = {}
         self.places: dict[str, Place] = {}
         self.syncfs: set[str] = set()
-        for name in config.watches:
-            self.refresh(name)
+
+    @classmethod
+    def of_watches(cls, config: Config, files: Files, clock: Clock) -> Roster:
+        """A roster of all configured watches."""
+        roster = cls(config, files, clock)
+        for name, watch in config.watches.items():
+            roster.add(name, watch)
+        return roster
 
     def __getitem__(self, name: str) -> Entry:
         return self._entries[name]
@@ -69,25 +92,47 @@ class Roster(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def refresh(self, name: str) -> Entry:
+    def add(self, name: str, watch: Watch, system: Filesystem | None = None) -> Entry:
+        """Take up a watch or an import, or its new settings.
+
+        Args:
+            system: what it lies on, None to look.
+        """
+        self.settings[name] = watch
+        return self.refresh(name, system)
+
+    def refresh(self, name: str, system: Filesystem | None = None) -> Entry:
         """Look again at what a watch lies on."""
-        entry = self._entries[name] = self._entry(self._config.watches[name])
+        settings = self.settings[name]
+        entry = self._entry(name, settings, system or filesystem(settings.path))
+        self._entries[name] = entry
+        self.trees[name] = entry.tree
         self.places[name] = entry.place
         (self.syncfs.add if entry.syncfs else self.syncfs.discard)(name)
         return entry
 
-    def _entry(self, watch: Watch) -> Entry:
+    def remove(self, name: str) -> None:
+        """Nothing is taken from it any more."""
+        for table in (self._entries, self.settings, self.trees, self.places):
+            table.pop(name, None)
+        self.syncfs.discard(name)
+
+    def add_quarantine(self, library: str, root: bytes) -> None:
+        """Files may be taken from a library's quarantine again."""
+        name, path = quarantine_of(library), root + b"/" + QUARANTINE
+        self.trees[name] = Tree(self._files, path)
+        leases = filesystem(os.fsdecode(path)).leases
+        self.places[name] = Place(self.trees[name], 0.0, leases, True, date_rules(self.config))
+
+    def _entry(self, name: str, watch: Watch, system: Filesystem) -> Entry:
         tree = Tree(self._files, os.fsencode(watch.path))
-        system = filesystem(watch.path)
         local = not system.network
         settle = watch.settle if watch.settle is not None else SETTLE_LOCAL if local else SETTLE_NETWORK
         return Entry(
             settings=watch,
             tree=tree,
-            place=Place(tree, settle, system.leases, local, date_rules(self._config, watch.timezone)),
-            folder=Folder(
-                watch.name, tree, Excluder(watch.include, watch.exclude), local, self._clock.wall_ns
-            ),
+            place=Place(tree, settle, system.leases, local, date_rules(self.config, watch.timezone)),
+            folder=Folder(name, tree, Excluder(watch.include, watch.exclude), local, self._clock.wall_ns),
             local=local,
             syncfs=system.syncfs,
             poll=watch.polling == "on" or (watch.polling == "auto" and not local),

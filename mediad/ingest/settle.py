@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mediad.model import FileType, Settled, Sighting
+from mediad.ingest.meter import Meter
+from mediad.model import Counts, FileType, Settled, Sighting, Waiting
 
 _Name = tuple[str, bytes]  # watch, path or key
 
@@ -26,10 +28,13 @@ class _Member:
 
 @dataclass(slots=True)
 class _Group:
+    """Files that settle together; `held`: a library, not they, is what is waited for."""
+
     members: dict[bytes, _Member] = field(default_factory=dict)
     due: float = 0.0
     not_before: float = 0.0
     note: str = ""
+    held: bool = False
 
 
 class Tracker:
@@ -38,11 +43,15 @@ class Tracker:
     Args:
         key: maps a path to the directory and stem under which its set may gather.
         settle: maps a watch's name to its settle time in seconds.
+
+    Attributes:
+        progress: how far the work on files in flight is; whoever works on one enters it here.
     """
 
     def __init__(self, key: Callable[[bytes], bytes], settle: Callable[[str], float]) -> None:
         self._key = key
         self._settle = settle
+        self.progress: dict[_Name, Meter] = {}
         self._groups: dict[_Name, _Group] = {}
         self._queues: dict[str, list[tuple[float, int, bytes]]] = {}
         self._serial = itertools.count()
@@ -65,10 +74,42 @@ class Tracker:
         """Files of a watch that wait for quiet or to be released."""
         return self._waiting.get(watch, 0)
 
-    def quiet(self, watch: str, now: float) -> int:
-        """Files of a watch that have come to rest and wait to be released; looks at all that wait."""
-        groups = (group for name, group in self._groups.items() if name[0] == watch and group.due <= now)
-        return sum(len(group.members) for group in groups)
+    def counts(self, now: float, closed: Callable[[str], bool]) -> dict[str, Counts]:
+        """How many files wait for what, by watch; looks at all that wait.
+
+        Args:
+            closed: as in `release`.
+        """
+        settling: Counter[str] = Counter()
+        waiting: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+        shut = {watch: closed(watch) for watch in self._waiting}
+        for (watch, _), group in self._groups.items():
+            rests = group.due <= now
+            kind = held if group.held or shut[watch] else waiting if rests else settling
+            kind[watch] += len(group.members)
+        return {
+            watch: Counts(settling[watch], waiting[watch], self._aloft.get(watch, 0), held[watch])
+            for watch in {*self._waiting, *self._aloft}
+        }
+
+    def may_land(self, watch: str) -> bool:
+        """Has an open watch files that will be taken without anything else having to happen?"""
+        if not self.waiting(watch):
+            return False
+        return any(name[0] == watch and not group.held for name, group in self._groups.items())
+
+    def flights(self) -> Iterable[Sighting]:
+        """The files that were released and have not landed."""
+        return self._flying.values()
+
+    def listing(self, now: float) -> Iterator[Waiting]:
+        """All files that have no outcome yet, those in flight first; nothing may change meanwhile."""
+        for sighting in self._flying.values():
+            yield Waiting(sighting)
+        for group in self._groups.values():
+            for member in group.members.values():
+                yield Waiting(member.sighting, max(0.0, group.due - now), group.held, group.note)
 
     def busy(self) -> frozenset[str]:
         """The watches with files that are settling or in flight."""
@@ -76,10 +117,10 @@ class Tracker:
 
     def knows(self, sighting: Sighting) -> bool:
         """Is this path settling, held or in flight?"""
-        if (sighting.watch, sighting.path) in self._flying:
+        if _name(sighting) in self._flying:
             return True
-        group = self._groups.get((sighting.watch, self._group_key(sighting)))
-        return group is not None and sighting.path in group.members
+        group = self._groups.get((sighting.root, self._group_key(sighting)))
+        return group is not None and sighting.place in group.members
 
     def observe(self, sightings: Iterable[Sighting], now: float) -> None:
         """Take in what a look at the folder showed.
@@ -88,7 +129,7 @@ class Tracker:
             now: seconds on the monotonic clock.
         """
         for sighting in sightings:
-            name = (sighting.watch, sighting.path)
+            name = _name(sighting)
             flying = self._flying.get(name)
             if flying is None:
                 self._settle_down(sighting, now)
@@ -96,32 +137,36 @@ class Tracker:
                 self._newer[name] = (sighting, now)
 
     def _settle_down(self, sighting: Sighting, now: float) -> None:
-        group_name = (sighting.watch, self._group_key(sighting))
+        group_name = (sighting.root, self._group_key(sighting))
         self._leave(sighting, b"\0" + sighting.path, group_name)
-        self._leave(sighting, self._key(sighting.path), group_name)
+        if sighting.kept is None:
+            self._leave(sighting, self._key(sighting.path), group_name)
         group = self._groups.get(group_name)
         if group is None:
             group = self._groups[group_name] = _Group()
-        member = group.members.get(sighting.path)
-        if member is not None and member.sighting.stat == sighting.stat:
+        member = group.members.get(sighting.place)
+        if member is not None and member.sighting.stat == sighting.stat and not sighting.again:
             return
         if member is None:
-            self._waiting[sighting.watch] = self.waiting(sighting.watch) + 1
-        group.members[sighting.path] = _Member(sighting, now - sighting.rest, now)
+            self._waiting[sighting.root] = self.waiting(sighting.root) + 1
+        group.members[sighting.place] = _Member(sighting, now - sighting.rest, now)
+        group.held = False
         self._schedule(group_name, group)
 
     def _leave(self, sighting: Sighting, key: bytes, unless: _Name) -> None:
         """A file that became another kind of file no longer settles with what it was."""
-        name = (sighting.watch, key)
+        name = (sighting.root, key)
         group = self._groups.get(name) if name != unless else None
-        if group is not None and group.members.pop(sighting.path, None) is not None:
-            self._waiting[sighting.watch] -= 1
+        if group is not None and group.members.pop(sighting.place, None) is not None:
+            self._waiting[sighting.root] -= 1
             if group.members:
                 self._schedule(name, group)
             else:
                 del self._groups[name]
 
     def _group_key(self, sighting: Sighting) -> bytes:
+        if sighting.kept is not None:  # of two sets of one name, neither is a part of the other
+            return self._key(sighting.path) + b"\0%d" % sighting.kept[2]
         lone = sighting.excluded or sighting.type is not FileType.REGULAR
         return b"\0" + sighting.path if lone else self._key(sighting.path)
 
@@ -161,7 +206,7 @@ class Tracker:
     def _launch(self, name: _Name, group: _Group, now: float) -> Settled:
         members = tuple(member.sighting for member in group.members.values())
         for sighting in members:
-            self._flying[sighting.watch, sighting.path] = sighting
+            self._flying[_name(sighting)] = sighting
         self._aloft[name[0]] = self._aloft.get(name[0], 0) + len(members)
         last = max(group.members.values(), key=lambda member: member.quiet_since)
         rest = last.seen - last.quiet_since
@@ -180,31 +225,43 @@ class Tracker:
             left: the file is no longer where it was seen, because we moved it. A newer sighting that shows
                 the same inode with the same content was made on the way and is forgotten.
         """
-        name = (sighting.watch, sighting.path)
+        name = _name(sighting)
         self._alight(name)
         newer = self._newer.pop(name, None)
         if newer is not None and not (left and newer[0].stat.same_content(sighting.stat)):
             self._settle_down(newer[0], now)
 
-    def returned(self, members: Sequence[Sighting], now: float, wait: float, note: str) -> None:
+    def returned(
+        self, members: Sequence[Sighting], now: float, wait: float, note: str, *, held: bool = False
+    ) -> None:
         """Files in flight could not be taken yet: they settle again, for `wait` seconds at the least.
 
         Args:
             members: the newest look at each of them.
             note: why, for the record of what decided.
+            held: a library is what they wait for.
         """
         for sighting in members:
-            self._alight((sighting.watch, sighting.path))
-            newer = self._newer.pop((sighting.watch, sighting.path), None)
+            self._alight(_name(sighting))
+            newer = self._newer.pop(_name(sighting), None)
             newest = newer[0] if newer else sighting
             self._settle_down(newest, now)
-            group_name = (newest.watch, self._group_key(newest))  # a link that took its place is no set's
+            group_name = (newest.root, self._group_key(newest))  # a link that took its place is no set's
             group = self._groups[group_name]
             group.not_before = max(group.not_before, now + wait)
             group.note = note
+            group.held = held
             self._schedule(group_name, group)
 
+    def dropped(self, members: Iterable[Sighting]) -> None:
+        """Files in flight are no longer anybody's business: their watch is gone."""
+        for sighting in members:
+            name = _name(sighting)
+            self._alight(name)
+            self._newer.pop(name, None)
+
     def _alight(self, name: _Name) -> None:
+        self.progress.pop(name, None)
         if self._flying.pop(name, None) is not None:
             self._aloft[name[0]] -= 1
 
@@ -214,11 +271,24 @@ class Tracker:
         self._waiting.pop(watch, None)
         for name in [name for name in self._groups if name[0] == watch]:
             del self._groups[name]
+        for name in [name for name in self._newer if name[0] == watch]:
+            del self._newer[name]
+
+    def rescheduled(self, watch: str) -> None:
+        """A watch has another settle time."""
+        self._queues.pop(watch, None)
+        for name, group in self._groups.items():
+            if name[0] == watch:
+                self._schedule(name, group)
 
     def next_due(self, closed: Callable[[str], bool]) -> float | None:
         """When `release` may have something next; None while nothing is settling in an open watch."""
         times = (queue[0][0] for watch, queue in self._queues.items() if queue and not closed(watch))
         return min(times, default=None)
+
+
+def _name(sighting: Sighting) -> _Name:
+    return sighting.root, sighting.place
 
 
 def _span(seconds: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,12 +15,12 @@ import apsw
 
 from mediad import config
 from mediad.clock import Clock
-from mediad.errors import LibraryFull, LibraryOffline, LibraryReadOnly, MediadError, Retry
+from mediad.errors import InvalidConfig, LibraryFull, LibraryOffline, LibraryReadOnly, MediadError, Retry
 from mediad.files import Files, library_error
-from mediad.ingest.recover import Recovered, Verdict, recover, sweep
-from mediad.layout import key_of
+from mediad.ingest import recovered
+from mediad.ingest.pulse import Hung, Pulse
+from mediad.ingest.recover import Verdict, recover, sweep, sweep_reasons
 from mediad.library import OpenLibrary, open_library
-from mediad.media import companions
 from mediad.roots import overlaps
 from mediad.store import catalogue, journal
 from mediad.store.database import Database
@@ -45,8 +46,11 @@ class Shelf:
 
     Attributes:
         id: its row in the catalogue once it was online.
-        room: bytes that could be written when it was last looked at.
+        admitted: its recovery and the first look at it are done.
+        room: bytes above `min_free` that could be written when it was last looked at.
         stuck: steps that recovery could neither finish nor revert; it is tried again.
+        leaving: it is no longer configured, or elsewhere, and only finishes what is in flight.
+        users: sets on their way that need it.
     """
 
     settings: config.Library
@@ -56,12 +60,32 @@ class Shelf:
     error: str = ""
     stuck: int = 0
     room: int = 0
+    admitted: bool = False
+    leaving: bool = False
+    users: int = 0
     looking: anyio.Lock = field(default_factory=anyio.Lock)
+    pulse: Pulse = field(default_factory=Pulse)
 
     @property
     def online(self) -> bool:
         """Can be filed into."""
+        return self.state is State.ONLINE and not self.leaving
+
+    @property
+    def arriving(self) -> bool:
+        """Nobody knows yet how it is, or it is looked at for the first time."""
+        unknown = self.state is State.OFFLINE and not self.error
+        return not self.leaving and (unknown or self.state is State.ADOPTING)
+
+    @property
+    def takes(self) -> bool:
+        """Takes what is on its way already."""
         return self.state is State.ONLINE
+
+    @property
+    def free(self) -> int | None:
+        """Bytes free on its filesystem when it was last looked at; None while it is offline."""
+        return self.library.free if self.library is not None and self.readable else None
 
     @property
     def readable(self) -> bool:
@@ -74,7 +98,7 @@ class Shelves:
 
     Args:
         index: looks at a whole library for the first time, given the library and its row.
-        changed: called when a state changed.
+        changed: called when a library's state changed.
         in_hand: says of a step that somebody is working on it, so that recovery keeps away.
     """
 
@@ -85,7 +109,7 @@ class Shelves:
         database: Database,
         clock: Clock,
         index: Callable[[OpenLibrary, int], Awaitable[None]],
-        changed: Callable[[], None],
+        changed: Callable[[Shelf], None],
         in_hand: Callable[[int], bool],
         stopping: Callable[[], bool],
     ) -> None:
@@ -99,13 +123,23 @@ class Shelves:
         self._stopping = stopping
         self.shelves = {name: Shelf(library) for name, library in settings.libraries.items()}
         self.rows: dict[str, int] = {}
+        self._woken = anyio.Event()
 
     def __getitem__(self, name: str) -> Shelf:
         return self.shelves[name]
 
+    def __iter__(self) -> Iterator[Shelf]:
+        return iter(list(self.shelves.values()))
+
+    def find(self, name: str) -> Shelf | None:
+        """A library of this name, None where there is none (any more)."""
+        return self.shelves.get(name)
+
     def readable(self) -> dict[str, int]:
         """Rows by name of the libraries that can be read now."""
-        return {name: shelf.id for name, shelf in self.shelves.items() if shelf.readable}
+        return {
+            name: shelf.id for name, shelf in self.shelves.items() if shelf.readable and not shelf.leaving
+        }
 
     def open(self) -> dict[int, OpenLibrary]:
         """The libraries that can be read now, by row."""
@@ -115,26 +149,111 @@ class Shelves:
     def reason(self, name: str) -> MediadError:
         """Why a library cannot be filed into."""
         shelf = self.shelves[name]
+        if shelf.leaving:
+            return LibraryOffline("is being put elsewhere by the new configuration")
         kinds = {State.FULL: LibraryFull, State.READONLY: LibraryReadOnly}
         return kinds.get(shelf.state, LibraryOffline)(shelf.error or f"is {shelf.state}")
 
-    async def open_all(self) -> None:
+    @contextlib.contextmanager
+    def borrowed(self, names: Collection[str]) -> Iterator[None]:
+        """These libraries are needed meanwhile, even if they leave the configuration."""
+        shelves = [self.shelves[name] for name in names if name in self.shelves]
+        for shelf in shelves:
+            shelf.users += 1
+        try:
+            yield
+        finally:
+            for shelf in shelves:
+                shelf.users -= 1
+                if shelf.leaving and not shelf.users:  # its successor waits for that
+                    self.wake()
+
+    async def configure(self, settings: config.Config) -> None:
+        """Take over another configuration; `keep` brings online what came, closes what left once nobody
+        needs it, and puts elsewhere what moved.
+        """
+        self._config = settings
+        for name, shelf in self.shelves.items():
+            new = settings.libraries.get(name)
+            shelf.leaving = new is None or new.path != shelf.settings.path
+            if new is None or shelf.leaving or new == shelf.settings:
+                continue
+            shelf.settings = new
+            if shelf.library is not None:
+                await anyio.to_thread.run_sync(shelf.library.configure, new)
+        self._add_new()
+        self.wake()
+
+    def _add_new(self) -> None:
+        for name in self._config.libraries.keys() - self.shelves.keys():
+            self.shelves[name] = Shelf(self._config.libraries[name])
+
+    async def try_out(self, settings: config.Config) -> list[str]:
+        """What keeps the libraries that this configuration brings from being used, one line each; of what is
+        away now, nothing is known.
+        """
+        problems: list[str] = []
+        ours = {shelf.settings.path for shelf in self}
+        for library in settings.libraries.values():
+            if library.path in ours:
+                continue
+            try:
+                (await self._lock(Shelf(library))).close()
+            except InvalidConfig as error:
+                problems += error.problems
+            except MediadError as error:
+                if error.retry is not Retry.HOLD:
+                    problems.append(str(error))
+            except Hung:
+                continue
+        return problems
+
+    async def open_all(self, *, admit: bool = True) -> None:
         """Bring online what can be.
+
+        Args:
+            admit: if not, they are only locked; `keep` does the rest.
 
         Raises:
             AlreadyHeld, InvalidConfig: the daemon must not run like this.
         """
         for shelf in self.shelves.values():
             async with shelf.looking:
-                await self._bring_online(shelf)
+                shelf.library = await self._open(shelf)
+                if admit:
+                    await self._admit_or_close(shelf)
+
+    def wake(self) -> None:
+        """Have `keep` look at all libraries now."""
+        self._woken.set()
 
     async def keep(self) -> None:
         """Go on looking: what went offline, full or read-only comes back by itself."""
-        while True:
-            await anyio.sleep(_LOOK_AGAIN)
-            for shelf in self.shelves.values():
-                await self.look(shelf)
-                await self._free(shelf)
+        async with anyio.create_task_group() as visits:
+            while True:
+                self._woken = anyio.Event()
+                for shelf in list(self.shelves.values()):
+                    if not shelf.looking.locked():
+                        visits.start_soon(self._visit, shelf)
+                with anyio.move_on_after(_LOOK_AGAIN):
+                    await self._woken.wait()
+
+    async def _visit(self, shelf: Shelf) -> None:
+        if shelf.leaving and not shelf.users:
+            self._remove(shelf)
+            return
+        await self.look(shelf)
+        await self._free(shelf)
+
+    def _remove(self, shelf: Shelf) -> None:
+        """Nobody needs it any more; its successor of the same name takes its place."""
+        del self.shelves[shelf.settings.name]
+        self.rows.pop(shelf.settings.name, None)
+        if shelf.library is not None:
+            shelf.library.close()
+        self._add_new()
+        self._changed(shelf)
+        self.wake()
 
     async def _free(self, shelf: Shelf) -> None:
         """Try again what recovery could not end."""
@@ -152,20 +271,28 @@ class Shelves:
             doubted: it has just failed to take something.
         """
         async with shelf.looking:
-            if shelf.library is None:
+            if shelf.library is not None and shelf.admitted:
+                await self._check(shelf, shelf.library, doubted=doubted)
+            elif not shelf.leaving and not self._still_anothers(shelf):
                 try:
-                    await self._bring_online(shelf)
+                    shelf.library = shelf.library or await self._open(shelf)
+                    await self._admit_or_close(shelf)
                 except MediadError as error:
                     self._become(shelf, State.OFFLINE, str(error))
-            else:
-                await self._check(shelf, shelf.library, doubted=doubted)
+
+    def _still_anothers(self, shelf: Shelf) -> bool:
+        """Is its folder still another one's, which had it under another name?"""
+        path = shelf.settings.path
+        return any(
+            other.library is not None and other.settings.path == path for other in self if other is not shelf
+        )
 
     async def _check(self, shelf: Shelf, library: OpenLibrary, *, doubted: bool = False) -> None:
         by_writing = doubted or shelf.state is State.READONLY
         try:
-            shelf.room = await anyio.to_thread.run_sync(
-                functools.partial(library.check, by_writing=by_writing)
-            )
+            shelf.room = await shelf.pulse.ask(functools.partial(library.check, by_writing=by_writing))
+        except Hung as error:  # it may answer again: nothing is given up, and closing it would hang too
+            self._become(shelf, State.OFFLINE, error.what)
         except MediadError as error:
             self.fault(shelf, error)
         else:
@@ -180,7 +307,7 @@ class Shelves:
         else:
             if shelf.library is not None:
                 shelf.library.close()
-                shelf.library = None
+                shelf.library, shelf.admitted = None, False
             self._become(shelf, State.OFFLINE, str(error))
 
     def close(self) -> None:
@@ -200,26 +327,41 @@ class Shelves:
         elif shelf.error and state is State.ONLINE:
             log.info("library %s is %s again", shelf.settings.name, state)
         shelf.state, shelf.error = state, error
-        self._changed()
+        self._changed(shelf)
 
-    async def _bring_online(self, shelf: Shelf) -> None:
-        name = shelf.settings.name
-        known = await self._database.run(functools.partial(catalogue.known_library, name=name))
+    async def _open(self, shelf: Shelf) -> OpenLibrary | None:
+        """Have it locked; None where it is away, which `state` tells."""
         try:
-            library = await anyio.to_thread.run_sync(
-                functools.partial(open_library, shelf.settings, self._files, known.marker if known else None)
-            )
+            return await self._lock(shelf)
+        except Hung as error:
+            self._become(shelf, State.OFFLINE, error.what)
         except MediadError as error:
             if error.retry is not Retry.HOLD:
                 raise
             self.fault(shelf, error)
+        return None
+
+    async def _lock(self, shelf: Shelf) -> OpenLibrary:
+        name = shelf.settings.name
+        known = await self._database.run(functools.partial(catalogue.known_library, name=name))
+        shelf.id = known.id if known else 0
+        call = functools.partial(open_library, shelf.settings, self._files, known.marker if known else None)
+        return await shelf.pulse.ask(call, OpenLibrary.close)
+
+    async def _admit_or_close(self, shelf: Shelf) -> None:
+        library = shelf.library
+        if library is None:
             return
         try:
             await self._admit(shelf, library)
         except OSError as error:
-            library.close()
             self.fault(shelf, library_error(error, library.tree.root))
+        except MediadError as error:
+            self.fault(shelf, error)
+            if error.retry is not Retry.HOLD:
+                raise
         except BaseException:
+            shelf.library = None
             library.close()
             raise
 
@@ -227,30 +369,34 @@ class Shelves:
         """Everything between having the lock and filing."""
         name = shelf.settings.name
         for other in self.shelves.values():
-            if other is not shelf and other.library is not None and other.library.uuid == library.uuid:
+            if (
+                other is not shelf
+                and not other.leaving
+                and other.library is not None
+                and other.library.uuid == library.uuid
+            ):
                 raise LibraryOffline(
                     f"it has the same marker as library {other.settings.name}: one is a copy of the other",
                     path=library.tree.root,
                     remedy="remove .mediad/library.toml from the copy",
                 )
-        problems = await anyio.to_thread.run_sync(overlaps, self._config)
-        if problems:
-            raise LibraryOffline(problems[0])
+        with contextlib.suppress(Hung):  # a watch that hangs says nothing of where it lies
+            if problems := await Pulse().ask(functools.partial(overlaps, self._config)):
+                raise LibraryOffline(problems[0])
 
         def remember(connection: apsw.Connection) -> catalogue.KnownLibrary:
             return catalogue.remember_library(connection, name, library.uuid, library.tree.root)
 
         known = await self._database.run(remember)
-        shelf.id, shelf.library = known.id, library
+        shelf.id = known.id
         self.rows[name] = known.id
-        try:
-            await self._recover(shelf, library)
-            self._become(shelf, State.ADOPTING, shelf.error)
-            # also what other hands brought since it was last seen
-            await self._index(library, known.id)
-        except BaseException:
-            shelf.library = None
-            raise
+        await self._recover(shelf, library)
+        if not shelf.stuck:
+            await anyio.to_thread.run_sync(sweep_reasons, library)
+        self._become(shelf, State.ADOPTING, shelf.error)
+        # also what other hands brought since it was last seen
+        await self._index(library, known.id)
+        shelf.admitted = True
         await self._check(shelf, library)
 
     async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
@@ -268,7 +414,9 @@ class Shelves:
                 level = logging.DEBUG if shelf.stuck else logging.ERROR  # it is told once
                 log.log(level, "library %s: step %d stays open: %s", library.name, steps[0].id, error)
                 continue
-            await self._database.run(functools.partial(_record, results=results, now=self._clock.micros()))
+            await self._database.run(
+                functools.partial(recovered.record, results=results, now=self._clock.micros())
+            )
             for result in results:
                 tally[result.verdict] += 1
         shelf.stuck = len(still_open)
@@ -280,43 +428,3 @@ class Shelves:
             log.info("library %s: recovered %d files after a crash: %s", library.name, count, told)
         for name in left:
             log.warning("library %s: .mediad/tmp/%s is not ours and was left alone", library.name, name)
-
-
-def _record(connection: apsw.Connection, results: Sequence[Recovered], now: int) -> None:
-    """Write down what recovery did with a set."""
-    for result in results:
-        _record_one(connection, result, now)
-
-
-def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
-    step = result.step
-    if step.destination is not None:  # an earlier look at the library may have shown what was half done
-        catalogue.forget_found(connection, step.library, step.destination)
-    if result.verdict is Verdict.FINISHED:
-        outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
-        destination = step.destination or b""
-        late = companions.is_companion_name(step.path)  # it came alone, after its principal
-        ending = journal.Ending(
-            id=step.id,
-            item=journal.set_of(connection, step),
-            action=step.action,
-            outcome=outcome,
-            code="recovered",
-            reason="finished after a crash",
-            source=result.source,
-            library=step.library,
-            destination=step.destination,
-            key=key_of(destination),
-            stat=result.placed,
-            digest=step.digest,
-            role="principal" if step.id == step.item and not late else "companion",
-        )
-        journal.finish(connection, [ending], [], now)
-        return
-    journal.revert(connection, [step.id], "reverted after a crash", now)
-    if result.verdict is Verdict.LOST_SIGHT:
-        connection.execute(
-            "UPDATE arrival SET outcome = 'gone', stays = 0, reason = 'left the watch during a crash'"
-            " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
-            (step.id,),
-        )

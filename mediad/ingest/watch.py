@@ -26,12 +26,13 @@ from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 from mediad.clock import Clock
 from mediad.ingest import coverage
 from mediad.ingest.folder import Folder, Report
+from mediad.ingest.pulse import Hung, Pulse
 from mediad.model import Sighting
 
 T = TypeVar("T")
 
 BURST = 1000  # changes in one batch that make a scan cheaper and safer than single looks
-_STEP_MS = 50  # well inside any settle time; a smaller step wakes the processor more often
+_STEPS_MS = (50, 500)  # a watcher wakes that often while idle; well inside any settle time
 _GROUP_MS = 200
 _ROOT_LOOK = 2.0  # seconds between looks at the root itself, which inotify loses silently
 _POLL = 30.0  # seconds between scans of what events do not cover, or `_SPARING` times a scan's duration
@@ -68,29 +69,41 @@ class Watcher:
     """One watched folder.
 
     Args:
-        deliver: takes a chunk of sightings; it may wait, which holds the scan back.
+        deliver: takes a chunk of sightings, and whether a scan, not an event, showed them; it may wait, which
+            holds the scan back.
         changed: told of each new state and, where something is wrong, what.
         poll: never use inotify (network and FUSE filesystems tell nothing of remote changes).
-        rescan: seconds between scans of everything.
+        rescan: seconds between scans of everything. settle: seconds for which files settle.
         arrived: called in a thread when the root appears, which may lie on another filesystem than before:
             gives what is to be looked at, and whether to poll it.
+
+    Attributes:
+        last_complete_scan: microseconds since the epoch, None before the first.
+        found_by_scan: new files that no event had announced.
     """
 
     def __init__(
         self,
         folder: Folder,
-        deliver: Callable[[Sequence[Sighting]], Coroutine[None, None, None]],
+        deliver: Callable[[Sequence[Sighting], bool], Coroutine[None, None, None]],
         changed: Callable[[State, str], None],
         clock: Clock,
         *,
         poll: bool,
         rescan: float,
+        settle: float = 0.0,
         arrived: Callable[[], tuple[Folder, bool]] | None = None,
     ) -> None:
         self.folder = folder
         self.state = State.SCANNING
         self.error = ""
-        self.scans = 0
+        self.last_complete_scan: int | None = None
+        self.found_by_scan = 0
+        self._begun = self._ended = 0  # scans of everything
+        self._turned = anyio.Event()
+        self._closed = False
+        self._pulse = Pulse()
+        self._step_ms = round(min(max(_STEPS_MS[0], settle * 250), _STEPS_MS[1]))
         self._deliver = deliver
         self._changed = changed
         self._clock = clock
@@ -112,6 +125,19 @@ class Watcher:
         self._deaf = ""
         self._stop = threading.Event()
         self._threads = anyio.CapacityLimiter(math.inf)  # a hung mount must not starve the others
+
+    async def look(self) -> None:
+        """Have everything looked at from now on, while `follow` runs; returns when that is done or the root
+        turned out to be away.
+        """
+        before = self._begun
+        self.mark_everything()
+        while self._ended <= before and not (self.away or self._closed):
+            await self._turned.wait()
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._turned = anyio.Event()
 
     async def once(self) -> None:
         """Look at everything once, without watching; a root that cannot be read is told by `state`."""
@@ -158,11 +184,12 @@ class Watcher:
                     tasks.cancel_scope.cancel()
         finally:
             self._stop.set()
+            self._closed = True
+            self._turn()
             mounts.close()
 
     async def _until_root_is_there(self) -> None:
-        while (found := await self._look_at_root()) is None:
-            self._become(State.OFFLINE, "the folder is missing")
+        while (found := await self._look_at_root()) is None:  # noqa: ASYNC110 - nothing tells of it
             await anyio.sleep(_ROOT_LOOK)
         if self._arrived is not None:
             self.folder, self._poll = await self._in_thread(self._arrived)
@@ -171,10 +198,14 @@ class Watcher:
         self._become(State.SCANNING, "")
 
     async def _look_at_root(self) -> os.stat_result | None:
+        """The root as it is, None where it cannot be looked at, which `state` tells then."""
         try:
-            return await self._in_thread(functools.partial(os.stat, self.folder.tree.root))
+            return await self._pulse.ask(functools.partial(os.stat, self.folder.tree.root))
+        except Hung as error:
+            self._become(State.ERROR, error.what)
         except OSError:
-            return None
+            self._become(State.OFFLINE, "the folder is missing")
+        return None
 
     async def _root_stays(self, mounts: coverage.MountTable) -> bool:
         """Is the root still the one that is watched?
@@ -227,12 +258,14 @@ class Watcher:
         ):
             await self._scan_everything()
             await self._check_coverage_of_all()
+            self._ended = self._begun
+            self._turn()
             return
         if marks.paths:
-            seen, folders = await self._in_thread(functools.partial(self.folder.look, marks.paths))
+            seen, folders = await self._attended(functools.partial(self.folder.look, marks.paths))
             marks.folders.update(folders)
             if seen:
-                await self._deliver(seen)
+                await self._deliver(seen, False)
         if self._uncovered and now >= self._last_poll + self._poll_every:
             marks.folders |= self._uncovered
             self._last_poll = now
@@ -254,12 +287,13 @@ class Watcher:
         if not self.error:
             self._become(State.SCANNING, "")
         started = self._clock.monotonic()
+        self._begun += 1
         self._report = await self._scan(b"")
         now = self._clock.monotonic()
         self._took = now - started
         self._poll_every = max(_POLL, _SPARING * self._took)
         self._last_full = self._last_poll = now
-        self.scans += 1
+        self.last_complete_scan = self._clock.micros()
 
     async def _check_coverage_of_all(self) -> None:
         if not self._poll:
@@ -288,18 +322,46 @@ class Watcher:
     def _become(self, state: State, error: str) -> None:
         if (state, error) != (self.state, self.error):
             self.state, self.error = state, error
+            self._turn()
             self._changed(state, error)
 
     async def _scan(self, start: bytes) -> Report:
         stopped = threading.Event()
 
         def emit(chunk: Sequence[Sighting]) -> None:
-            anyio.from_thread.run(self._deliver, chunk)
+            anyio.from_thread.run(self._deliver, chunk, True)
 
         try:
-            return await self._in_thread(functools.partial(self.folder.scan, start, emit, stopped.is_set))
+            return await self._attended(functools.partial(self.folder.scan, start, emit, stopped.is_set))
         finally:
             stopped.set()
+
+    async def _attended(self, call: Callable[[], T]) -> T:
+        """A call in a thread that may take long: `state` says when the root hangs meanwhile."""
+        failure: OSError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._feel_pulse)
+            try:
+                result = await self._in_thread(call)
+            except OSError as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return result
+
+    async def _feel_pulse(self) -> None:
+        while True:
+            await anyio.sleep(_ROOT_LOOK)
+            try:
+                await self._pulse.ask(functools.partial(os.stat, self.folder.tree.root))
+            except Hung as error:
+                self._become(State.ERROR, error.what)
+            except OSError:  # the scan fails too, and says so
+                continue
+            else:
+                if self.error.startswith("hung"):
+                    self._become(State.SCANNING, "")
 
     async def _listen(self, ready: anyio.Event) -> None:
         """Turn inotify events into marks; a watcher that ends is replaced, and everything marked then.
@@ -350,7 +412,7 @@ class Watcher:
         try:
             anyio.from_thread.run_sync(started)
             while not stop.is_set():
-                changes = notify.watch(_GROUP_MS, _STEP_MS, 5000, stop)
+                changes = notify.watch(_GROUP_MS, self._step_ms, 5000, stop)
                 if isinstance(changes, set):
                     anyio.from_thread.run_sync(self._mark, changes)
         finally:

@@ -12,7 +12,7 @@ from datetime import datetime
 from mediad.media.dates import DateSettings, choose, mtime_candidate
 from mediad.media.names import from_filename
 from mediad.media.origin import origin
-from mediad.media.reading import Candidate, File, Reading
+from mediad.media.reading import Candidate, File, Reading, not_read
 from mediad.model import Facts, Taken
 
 LONGEST_EVIDENCE = 8192
@@ -49,6 +49,12 @@ def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: date
         taken=taken,
         evidence=_evidence(reading, candidates, taken, found),
     )
+
+
+def by_name(file: File, settings: DateSettings, now_utc: datetime) -> Facts:
+    """What a file tells that is not to be opened: its name and its time."""
+    reading = replace(not_read(file.name, ""), damaged="it was filed by its name, unopened, as was asked")
+    return conclude(reading, file, settings, now_utc)
 
 
 def _evidence(reading: Reading, candidates: tuple[Candidate, ...], taken: Taken | None, origin: str) -> str:

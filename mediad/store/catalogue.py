@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,11 @@ class Arrival:
             stat.ctime_ns,
             stat.ino,
         )
+
+    def was_moved(self, stat: Stat) -> bool:
+        """Is this what we moved, seen before it had gone?"""
+        same = (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
+        return same and not self.stays
 
     def outdated(self, sighting: Sighting, started: int) -> bool:
         """Was it ignored by what an earlier configuration said?
@@ -283,7 +289,7 @@ def record_unplanned(
         False if nothing was recorded: the file is gone because it was taken.
     """
     before = newest_arrival(connection, sighting.watch, sighting.path)
-    if outcome == "gone" and before is not None and _left_by_us(before, sighting.stat):
+    if outcome == "gone" and before is not None and before.was_moved(sighting.stat):
         return False
     stat = sighting.stat
     connection.execute(
@@ -298,21 +304,15 @@ def record_unplanned(
             stat.ctime_ns,
             stat.ino,
             seen,
-            outcome != "gone",
+            outcome != "gone" and sighting.kept is None,
             outcome,
             code,
             reason,
             json.dumps(evidence),
         ),
     )
-    replace_earlier(connection, [(sighting.watch, sighting.path, id_)])
+    replace_earlier(connection, [(sighting.watch, sighting.path, id_, sighting.kept is not None)])
     return True
-
-
-def _left_by_us(arrival: Arrival, stat: Stat) -> bool:
-    """The file is gone because we moved it, and this sighting was made before that."""
-    same = (arrival.size, arrival.mtime_ns, arrival.ino) == (stat.size, stat.mtime_ns, stat.ino)
-    return same and not arrival.stays
 
 
 def touched(connection: apsw.Connection, identity: Identity) -> bool:
@@ -342,9 +342,65 @@ def set_unread(connection: apsw.Connection, file: int) -> None:
     connection.execute("UPDATE file SET digest = NULL WHERE id = ?", (file,))
 
 
-def totals(connection: apsw.Connection) -> dict[str, int]:
-    """Files by outcome, as they stand."""
-    rows = connection.execute(
-        "SELECT outcome, count(*) FROM arrival WHERE outcome IS NOT NULL GROUP BY outcome"
-    )
-    return {row[0]: row[1] for row in rows}
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Arrivals by what became of them, as they stand.
+
+    Attributes:
+        files: by outcome. bytes_filed: the size of those that are filed.
+        troubled: failed and quarantined ones that were not dismissed, by outcome.
+    """
+
+    files: Mapping[str, int]
+    bytes_filed: int
+    troubled: Mapping[str, int]
+
+
+def tally(connection: apsw.Connection) -> Tally:
+    """What has become of all that was ever seen; cheap, since triggers keep count."""
+    files: Counter[str] = Counter()
+    troubled: Counter[str] = Counter()
+    filed = 0
+    for outcome, dismissed, count, size in connection.execute(
+        "SELECT outcome, dismissed, sum(files), sum(bytes) FROM tally GROUP BY outcome, dismissed"
+    ):
+        files[outcome] += count
+        filed += size if outcome == "filed" else 0
+        if outcome in ("failed", "quarantined") and not dismissed:
+            troubled[outcome] += count
+    return Tally(files, filed, troubled)
+
+
+def holdings(connection: apsw.Connection) -> dict[int, tuple[int, int]]:
+    """How many files and bytes each library holds, by its row; cheap, since triggers keep count."""
+    return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, files, bytes FROM library")}
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFile:
+    """A library file as the catalogue has it; `library` is the library's row."""
+
+    id: int
+    library: int
+    path: bytes
+    size: int
+    mtime_ns: int
+
+
+def became_of(connection: apsw.Connection, arrival: int) -> LibraryFile | None:
+    """The library file that an arrival became, or of which it was a duplicate; None where there is none."""
+    step = connection.execute(
+        "SELECT action, library, destination, witness FROM step WHERE arrival = ? AND state = 'done'"
+        " ORDER BY id DESC LIMIT 1",
+        (arrival,),
+    ).fetchone()
+    if step is None:
+        return None
+    action, library, destination, witness = step
+    columns = "SELECT id, library, path, size, mtime_ns FROM file WHERE NOT missing AND "
+    if action in ("leave", "trash"):
+        row = connection.execute(columns + "id = ?", (witness,)).fetchone()
+    else:
+        where = "library = ? AND name_key = ? AND path = ?"
+        row = connection.execute(columns + where, (library, key_of(destination), destination)).fetchone()
+    return None if row is None else LibraryFile(*row)

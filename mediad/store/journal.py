@@ -15,7 +15,7 @@ from mediad.model import Identity, Stat
 
 _SUPERSEDED = (
     "watch = ?1 AND path = ?2 AND id < ?3"
-    " AND (outcome IN ('failed', 'ignored') OR (outcome = 'quarantined' AND stays))"
+    " AND (outcome IN ('failed', 'ignored') OR (outcome = 'quarantined' AND (stays OR ?4)))"
 )
 
 
@@ -26,6 +26,7 @@ class Entry:
     Attributes:
         id: also names its temporary files. item: the set, which is its principal's step.
         library: the library's row, and `destination` the path in it.
+        source: where it lies below its batch's root, None where the sighting's path says so.
     """
 
     id: int
@@ -37,6 +38,7 @@ class Entry:
     destination: bytes | None
     witness: int | None
     evidence: str
+    source: bytes | None = None
 
 
 def begin(connection: apsw.Connection, entries: Sequence[Entry], now: int) -> None:
@@ -49,19 +51,23 @@ def begin(connection: apsw.Connection, entries: Sequence[Entry], now: int) -> No
     )
     connection.executemany(
         "INSERT INTO step (id, item, batch, arrival, action, state, library, destination, witness,"
-        " time) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)",
-        [(e.id, e.item, e.batch, e.id, e.action, e.library, e.destination, e.witness, now) for e in entries],
+        " source, time) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?)",
+        [
+            (e.id, e.item, e.batch, e.id, e.action, e.library, e.destination, e.witness, e.source, now)
+            for e in entries
+        ],
     )
     replace_earlier(
-        connection, [(e.identity.sighting.watch, e.identity.sighting.path, e.id) for e in entries]
+        connection,
+        [(e.identity.sighting.watch, e.identity.sighting.path, e.id, e.source is not None) for e in entries],
     )
 
 
-def replace_earlier(connection: apsw.Connection, arrivals: Sequence[tuple[str, bytes, int]]) -> None:
+def replace_earlier(connection: apsw.Connection, arrivals: Sequence[tuple[str, bytes, int, bool]]) -> None:
     """A path tells a new story: rows that only said why the same file had not been taken make way.
 
     Args:
-        arrivals: watch, path and id of the new rows.
+        arrivals: watch, path and id of the new rows, and whether they are of the file in quarantine.
     """
     connection.executemany(
         f"UPDATE step SET arrival = ?3 WHERE arrival IN (SELECT id FROM arrival WHERE {_SUPERSEDED})",  # noqa: S608
@@ -140,10 +146,10 @@ def finish(
         [(e.action, e.destination, now, e.id) for e in endings],
     )
     connection.executemany(
-        "INSERT INTO file (library, path, name_key, size, mtime_ns, digest, role, item)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO file (library, path, name_key, size, mtime_ns, digest, role, item, step)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (e.library, e.destination, e.key, e.stat.size, e.stat.mtime_ns, e.digest, e.role, e.item)
+            (e.library, e.destination, e.key, e.stat.size, e.stat.mtime_ns, e.digest, e.role, e.item, e.id)
             for e in endings
             if e.stat is not None and e.outcome == "filed"
         ],
@@ -152,14 +158,18 @@ def finish(
 
 
 def revert(connection: apsw.Connection, steps: Sequence[int], note: str, now: int) -> None:
-    """Record that nothing came of these steps; their arrivals never happened."""
+    """Record that nothing came of these steps; their arrivals never happened.
+
+    What was taken from quarantine is there again.
+    """
     connection.executemany(
         "UPDATE step SET state = 'reverted', note = ?, time = ? WHERE id = ?",
         [(note, now, id_) for id_ in steps],
     )
     connection.executemany(
-        "UPDATE arrival SET outcome = 'failed', code = 'reverted', reason = ?"
-        " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+        "UPDATE arrival SET code = 'reverted', reason = ?1, stays = step.source IS NULL,"
+        " outcome = iif(step.source IS NULL, 'failed', 'quarantined')"
+        " FROM step WHERE step.id = ?2 AND arrival.id = step.arrival",
         [(note, id_) for id_ in steps],
     )
 
@@ -185,7 +195,7 @@ def open_steps(connection: apsw.Connection) -> list[OpenStep]:
     """All intents, oldest first."""
     rows = connection.execute(
         "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch, batch.root,"
-        " arrival.path, arrival.size, arrival.mtime_ns, arrival.digest"
+        " coalesce(step.source, arrival.path), arrival.size, arrival.mtime_ns, arrival.digest"
         " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
         " WHERE step.state = 'intent' ORDER BY step.id"
     )
@@ -209,9 +219,11 @@ def last_id(connection: apsw.Connection) -> int:
     return int(row[0])
 
 
-def open_batch(connection: apsw.Connection, watch: str, root: bytes, now: int) -> int:
+def open_batch(connection: apsw.Connection, watch: str, root: bytes, label: str, now: int) -> int:
     """Start a batch; returns its id."""
-    connection.execute("INSERT INTO batch (watch, root, started) VALUES (?, ?, ?)", (watch, root, now))
+    connection.execute(
+        "INSERT INTO batch (watch, root, label, started) VALUES (?, ?, ?, ?)", (watch, root, label, now)
+    )
     return connection.last_insert_rowid()
 
 

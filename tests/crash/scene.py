@@ -19,7 +19,6 @@ from mediad import config as configuration
 from mediad import eventloop
 from mediad.clock import Clock
 from mediad.ingest.pipeline import Pipeline
-from mediad.ingest.roster import Roster
 from mediad.media import zone
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateRules
@@ -171,10 +170,8 @@ class Scene:
             raise error
 
     async def _run(self, files: FaultyFiles, database: FaultyDatabase) -> None:
-        clock, settings = Hurry(), self.config()
-        watches = await anyio.to_thread.run_sync(Roster, settings, files, clock)
         last_id = await database.run(journal.last_id)
-        pipeline = Pipeline(settings, watches, files, clock, database, Reader(), last_id, lambda: False)
+        pipeline = Pipeline(self.config(), files, Hurry(), database, Reader(), last_id, lambda: False)
         try:
             await pipeline.run(once=True, ready=lambda: None)
         finally:

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
-from mediad.model import Settled, Sighting, Stat
+from mediad.model import Counts, Settled, Sighting, Stat
 
 SETTLE = {"inbox": 4.0, "card": 9.0}
 WAIT = 7.0
@@ -51,8 +51,10 @@ class Settling(RuleBasedStateMachine):
     def start(self) -> None:
         self.now = 100.0
         self.serial = 0
-        self.tracker = Tracker(companions.key, SETTLE.__getitem__)
+        self.settle = dict(SETTLE)
+        self.tracker = Tracker(companions.key, self.settle.__getitem__)
         self.waiting: dict[tuple[str, bytes], Shown] = {}
+        self.held: set[tuple[str, bytes]] = set()  # sets, by the name under which they gather
         self.aloft: dict[tuple[str, bytes], Sighting] = {}
         self.newer: dict[tuple[str, bytes], Shown] = {}
 
@@ -88,6 +90,7 @@ class Settling(RuleBasedStateMachine):
         else:
             before = self.waiting.get(name)
             self.waiting[name] = self._shown(sighting, before.not_before if before else 0.0)
+            self.held.discard((sighting.watch, together(sighting.path)))
 
     def _shown(self, sighting: Sighting, not_before: float = 0.0) -> Shown:
         since = self.now - sighting.rest
@@ -119,7 +122,7 @@ class Settling(RuleBasedStateMachine):
         }
 
     def _rested(self, shown: Shown, *, late: bool) -> bool:
-        quiet = (shown.counted if late else shown.since) + SETTLE[shown.sighting.watch]
+        quiet = (shown.counted if late else shown.since) + self.settle[shown.sighting.watch]
         return self.now >= max(quiet, shown.not_before)
 
     def _take_off(self, watch: str, settled: Settled, due: dict[bytes, set[bytes]]) -> None:
@@ -127,6 +130,7 @@ class Settling(RuleBasedStateMachine):
         [key] = {together(path) for path in members}
         assert key in due, "released too early"
         assert set(members) == due[key], "released without the others of its set"
+        self.held.discard((watch, key))
         for path, sighting in members.items():
             assert sighting == self.waiting.pop((watch, path)).sighting, "not the newest look"
             self.aloft[watch, path] = sighting
@@ -148,20 +152,45 @@ class Settling(RuleBasedStateMachine):
             if newer and not (left and newer.sighting.stat.same_content(sighting.stat)):
                 newer.counted = self.now - newer.sighting.rest
                 self.waiting[name] = newer
+                self.held.discard((sighting.watch, together(sighting.path)))
 
-    @rule(settled=consumes(flying))
-    def it_returns(self, settled: Settled) -> None:
-        members = [s for s in settled.members if self.aloft.get((s.watch, s.path)) is s]
+    def _still_aloft(self, settled: Settled) -> list[Sighting]:
+        return [s for s in settled.members if self.aloft.get((s.watch, s.path)) is s]
+
+    @rule(settled=consumes(flying), held=st.booleans())
+    def it_returns(self, settled: Settled, held: bool) -> None:
+        members = self._still_aloft(settled)
         if not members:
             return
-        self.tracker.returned(members, self.now, WAIT, "it was open")
+        self.tracker.returned(members, self.now, WAIT, "it was open", held=held)
         for sighting in members:
+            (self.held.add if held else self.held.discard)((sighting.watch, together(sighting.path)))
             name = (sighting.watch, sighting.path)
             del self.aloft[name]
             shown = self.newer.pop(name, None) or self._shown(sighting)
             shown.counted = self.now - shown.sighting.rest
             shown.not_before = self.now + WAIT
             self.waiting[name] = shown
+
+    @rule(settled=consumes(flying))
+    def it_is_dropped(self, settled: Settled) -> None:
+        members = self._still_aloft(settled)
+        self.tracker.dropped(members)
+        for sighting in members:
+            del self.aloft[sighting.watch, sighting.path]
+            self.newer.pop((sighting.watch, sighting.path), None)
+
+    @rule(watch=WATCH)
+    def what_has_not_been_released_is_forgotten(self, watch: str) -> None:
+        self.tracker.forget(watch)
+        self.waiting = {name: shown for name, shown in self.waiting.items() if name[0] != watch}
+        self.newer = {name: shown for name, shown in self.newer.items() if name[0] != watch}
+        self.held = {name for name in self.held if name[0] != watch}
+
+    @rule(watch=WATCH, seconds=SPAN)
+    def a_watch_gets_another_settle_time(self, watch: str, seconds: float) -> None:
+        self.settle[watch] = seconds
+        self.tracker.rescheduled(watch)
 
     @invariant()
     def the_counts_add_up(self) -> None:
@@ -171,14 +200,47 @@ class Settling(RuleBasedStateMachine):
         assert self.tracker.busy() == set(watches)
         for watch in SETTLE:
             assert self.tracker.waiting(watch) == sum(name == watch for name, _ in self.waiting)
-            quiet = self.tracker.quiet(watch, self.now)
-            assert sum(map(len, self._due(watch, late=True).values())) <= quiet
-            assert quiet <= sum(map(len, self._due(watch, late=False).values()))
         for watch in SETTLE:
             for path in NAMES:
                 expected = (watch, path) in self.waiting or (watch, path) in self.aloft
                 probe = Sighting(watch, path, Stat(0, 0, 0, 0, 0), excluded=EXCLUDED.get(path, ""))
                 assert self.tracker.knows(probe) is expected
+
+    def _held(self, name: tuple[str, bytes]) -> bool:
+        return (name[0], together(name[1])) in self.held
+
+    @invariant()
+    def every_file_is_in_one_count(self) -> None:
+        for closed in ((), *((watch,) for watch in SETTLE), tuple(SETTLE)):
+            counts = self.tracker.counts(self.now, closed.__contains__)
+            for watch in SETTLE:
+                mine = counts.pop(watch, Counts())
+                waiting = [name for name in self.waiting if name[0] == watch]
+                held = waiting if watch in closed else list(filter(self._held, waiting))
+                assert mine.in_flight == sum(name == watch for name, _ in self.aloft)
+                assert mine.held == len(held)
+                assert mine.settling + mine.waiting + mine.held == len(waiting)
+                if watch not in closed:
+                    assert self._count_due(watch, late=True) <= mine.waiting
+                    assert mine.waiting <= self._count_due(watch, late=False)
+            assert counts == {}
+
+    def _count_due(self, watch: str, *, late: bool) -> int:
+        due = self._due(watch, late=late)
+        return sum(len(paths) for key, paths in due.items() if (watch, key) not in self.held)
+
+    @invariant()
+    def every_file_is_listed_once_with_what_it_waits_for(self) -> None:
+        assert {(s.watch, s.path): s for s in self.tracker.flights()} == self.aloft
+        listed = list(self.tracker.listing(self.now))
+        names = [(one.sighting.watch, one.sighting.path) for one in listed]
+        assert sorted(names) == sorted((*self.waiting, *self.aloft))
+        for name, one in zip(names, listed, strict=True):
+            assert (one.due is None) is (name in self.aloft)
+            assert one.held is (name in self.waiting and self._held(name))
+        for watch in SETTLE:
+            mine = [name for name in self.waiting if name[0] == watch]
+            assert self.tracker.may_land(watch) is not all(map(self._held, mine))
 
     @invariant()
     def nobody_sleeps_through_what_is_due(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mediad.layout import key_of
 from mediad.model import Facts, Holder, Identity, Sighting, Stat
 from mediad.store import catalogue, journal
-from mediad.store.catalogue import Arrival, CatalogueWorld
+from mediad.store.catalogue import Arrival, CatalogueWorld, LibraryFile, Tally
 from mediad.store.database import open_copy
 
 STAT = Stat(dev=1, ino=11, size=1000, mtime_ns=5_000_000_000, ctime_ns=6_000_000_000)
@@ -61,7 +61,7 @@ def begin(
     witness: int | None = None,
     row: int = 1,
 ) -> None:
-    batch = journal.open_batch(connection, "inbox", b"/w", 1)
+    batch = journal.open_batch(connection, "inbox", b"/w", "", 1)
     entry = journal.Entry(
         id_, item or id_, batch, content(path, digest), action, row, b"to/" + path, witness, "{}"
     )
@@ -78,11 +78,12 @@ def finish(
     digest: bytes = b"d" * 32,
     role: str = "principal",
     source: Stat | None = None,
+    action: str = "move",
     row: int = 1,
 ) -> None:
     target = b"to/" + path
     ending = journal.Ending(
-        id_, item or id_, "move", outcome, "", "", source, row, target, key_of(target), STAT, digest, role
+        id_, item or id_, action, outcome, "", "", source, row, target, key_of(target), STAT, digest, role
     )
     journal.finish(connection, [ending], [], now=id_)
 
@@ -166,7 +167,80 @@ def test_a_file_that_needed_no_plan_replaces_its_earlier_rows(connection: apsw.C
     assert told(connection) == [(4, "gone"), (5, "ignored")]
     assert unplanned(connection, 6, b"a.jpg", "ignored")
     assert told(connection) == [(4, "gone"), (5, "ignored"), (6, "ignored")]
-    assert catalogue.totals(connection) == {"gone": 1, "ignored": 2}
+    assert catalogue.tally(connection).files == {"gone": 1, "ignored": 2, "failed": 0}
+
+
+def test_what_is_counted_follows_every_change(connection: apsw.Connection) -> None:
+    row = library(connection)
+    assert catalogue.tally(connection) == Tally({}, 0, {})
+    begin(connection, 1, b"a.jpg", row=row)
+    assert catalogue.tally(connection).files == {}  # it is under way
+    finish(connection, 1, b"a.jpg")
+    unplanned(connection, 2, b"b.jpg", "failed", stat=STAT._replace(size=7))
+    unplanned(connection, 3, b"c.jpg", "ignored")
+    assert catalogue.tally(connection) == Tally({"filed": 1, "failed": 1, "ignored": 1}, 1000, {"failed": 1})
+    connection.execute("UPDATE arrival SET dismissed = 1 WHERE id = 2")
+    assert catalogue.tally(connection).troubled == {"failed": 0}
+    assert catalogue.tally(connection).files["failed"] == 1
+    begin(connection, 4, b"b.jpg", row=row)  # it is tried again
+    assert recounted(connection) == {"filed": 1, "ignored": 1}
+    finish(connection, 4, b"b.jpg", outcome="quarantined", source=None)
+    assert recounted(connection) == {"filed": 1, "ignored": 1, "quarantined": 1}
+    assert catalogue.tally(connection).troubled == {"quarantined": 1, "failed": 0}
+    connection.execute("UPDATE arrival SET size = 1500, watch = 'other' WHERE id = 1")
+    assert catalogue.tally(connection).bytes_filed == 1500
+    connection.execute("UPDATE step SET arrival = 4")
+    connection.execute("DELETE FROM arrival WHERE id <> 4")
+    assert recounted(connection) == {"quarantined": 1}
+    assert catalogue.tally(connection).bytes_filed == 0
+
+
+def recounted(connection: apsw.Connection) -> dict[str, int]:
+    """Arrivals by outcome; what is counted already must be the same."""
+    rows = connection.execute("SELECT outcome, count(*) FROM arrival WHERE outcome NOT NULL GROUP BY outcome")
+    found = {str(row[0]): int(row[1]) for row in rows}
+    assert found == {outcome: count for outcome, count in catalogue.tally(connection).files.items() if count}
+    return found
+
+
+def test_what_a_library_holds_follows_every_change(connection: apsw.Connection) -> None:
+    row, other = library(connection), library(connection, "other", "m2")
+    assert catalogue.holdings(connection) == {row: (0, 0), other: (0, 0)}
+    begin(connection, 1, b"a.jpg", row=row)
+    finish(connection, 1, b"a.jpg", row=row)
+    catalogue.remember_found(connection, other, [(b"b.jpg", key_of(b"b.jpg"), STAT._replace(size=5))])
+    assert catalogue.holdings(connection) == {row: (1, 1000), other: (1, 5)}
+    theirs = file_id(connection, b"b.jpg")
+    catalogue.set_digest(connection, theirs, b"e" * 32, STAT._replace(size=6))
+    catalogue.set_missing(connection, file_id(connection, b"to/a.jpg"))
+    assert catalogue.holdings(connection) == {row: (0, 0), other: (1, 6)}
+    catalogue.set_missing(connection, theirs)
+    catalogue.set_missing(connection, theirs)
+    assert catalogue.holdings(connection) == {row: (0, 0), other: (0, 0)}
+    catalogue.remember_found(connection, other, [(b"b.jpg", key_of(b"b.jpg"), STAT._replace(size=7))])
+    assert catalogue.holdings(connection) == {row: (0, 0), other: (1, 7)}
+    catalogue.forget_found(connection, other, b"b.jpg")
+    assert catalogue.holdings(connection) == {row: (0, 0), other: (0, 0)}
+
+
+def test_what_an_arrival_became(connection: apsw.Connection) -> None:
+    row = library(connection)
+    begin(connection, 1, b"a.jpg", row=row)
+    assert catalogue.became_of(connection, 1) is None  # it is under way
+    finish(connection, 1, b"a.jpg")
+    mine = LibraryFile(1, row, b"to/a.jpg", 1000, STAT.mtime_ns)
+    assert catalogue.became_of(connection, 1) == mine
+    for id_, action in ((2, "trash"), (3, "leave")):
+        begin(connection, id_, b"%d.jpg" % id_, action=action, witness=1, row=row)
+        finish(connection, id_, b"%d.jpg" % id_, outcome="duplicate", action=action)
+        assert catalogue.became_of(connection, id_) == mine
+    begin(connection, 4, b"b.jpg", action="quarantine", row=row)
+    finish(connection, 4, b"b.jpg", outcome="quarantined", action="quarantine")
+    assert catalogue.became_of(connection, 4) is None
+    unplanned(connection, 5, b"c.jpg", "ignored")
+    assert catalogue.became_of(connection, 5) is None
+    catalogue.set_missing(connection, 1)
+    assert [catalogue.became_of(connection, id_) for id_ in (1, 2, 3)] == [None, None, None]
 
 
 def test_what_was_filed_makes_way_for_nothing(connection: apsw.Connection) -> None:
@@ -184,6 +258,17 @@ def test_what_was_quarantined_in_name_only_makes_way(
     finish(connection, 1, b"a.jpg", outcome="quarantined", source=source)
     begin(connection, 2, b"a.jpg")
     assert told(connection) == left
+
+
+def test_what_was_quarantined_makes_way_for_what_comes_out_of_there(connection: apsw.Connection) -> None:
+    begin(connection, 1, b"a.jpg", row=library(connection))
+    finish(connection, 1, b"a.jpg", outcome="quarantined", source=None)
+    kept = replace(seen(b"a.jpg"), kept=("photos", b"1-a.jpg", 1))
+    assert catalogue.record_unplanned(connection, 2, kept, 2, "quarantined", "x", "because", {})
+    assert told(connection) == [(2, "quarantined")]
+    row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
+    assert row is not None
+    assert not row.stays  # in the watch
 
 
 def test_steps_of_a_row_that_makes_way_belong_to_the_new_one(connection: apsw.Connection) -> None:

@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from mediad.errors import CatalogueBroken, MediadError, SchemaTooNew
-from mediad.store import database
+from mediad.store import catalogue, database
 from mediad.store.database import Database, open_copy, open_database
 
 NEWEST = len(database._migrations())
@@ -134,6 +134,43 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(path: Path, newer: C
     assert (version, kept) == (NEWEST + 1, ["photos"])
     assert "added" in there
     assert look_inside(path.with_name(f"catalogue.db.schema-{NEWEST}"))[:2] == (NEWEST, ["photos"])
+
+
+FIRST = """
+INSERT INTO library VALUES (1, 'm', 'photos', x'2f6c', 1), (2, 'n', 'empty', x'2f6e', NULL);
+INSERT INTO batch VALUES (1, 'inbox', x'2f6f6c64', 1, 2), (2, 'card', x'2f63', 3, 4),
+ (3, 'inbox', x'2f77', 5, NULL);
+INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, outcome) VALUES
+ (1, 'inbox', x'61', 10, 0, 0, 1, 0, 0, 'filed'), (2, 'inbox', x'62', 20, 0, 0, 2, 0, 1, 'filed'),
+ (3, 'card', x'63', 40, 0, 0, 3, 0, 1, 'failed'), (4, 'card', x'64', 80, 0, 0, 4, 0, 1, NULL);
+INSERT INTO step (id, item, batch, arrival, action, state, library, destination, time) VALUES
+ (1, 1, 1, 1, 'move', 'reverted', 1, x'41', 0), (2, 1, 1, 1, 'move', 'done', 1, x'41', 0),
+ (3, 3, 3, 2, 'copy', 'done', 1, x'42', 0), (4, 4, 2, 4, 'copy', 'intent', 1, x'44', 0);
+INSERT INTO file (id, library, path, name_key, size, mtime_ns, role, item, missing) VALUES
+ (1, 1, x'41', x'41', 10, 0, 'principal', 1, 0), (2, 1, x'42', x'42', 20, 0, 'principal', 3, 0),
+ (3, 1, x'45', x'45', 30, 0, 'found', NULL, 0), (4, 1, x'46', x'46', 50, 0, 'found', NULL, 1);
+"""
+
+
+def test_a_catalogue_of_the_first_schema_is_counted_when_it_is_brought_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        first = database._migrations()[:1]
+        earlier.setattr(database, "_migrations", lambda: first)
+        connection = open_database(path)
+        connection.execute(FIRST)
+        connection.close()
+    connection = open_database(path)
+    assert connection.pragma("user_version") == NEWEST
+    places = connection.execute("SELECT key, kind, root FROM place ORDER BY key").fetchall()
+    assert places == [("card", "watch", b"/c"), ("inbox", "watch", b"/w")]
+    assert catalogue.tally(connection) == catalogue.Tally({"filed": 2, "failed": 1}, 30, {"failed": 1})
+    assert catalogue.holdings(connection) == {1: (3, 60), 2: (0, 0)}
+    steps = connection.execute("SELECT id, step FROM file ORDER BY id").fetchall()
+    assert steps == [(1, 2), (2, 3), (3, None), (4, None)]
+    connection.close()
+    assert look_inside(path.with_name("catalogue.db.schema-1"))[:2] == (1, ["photos", "empty"])
 
 
 @pytest.mark.parametrize("opener", [open_database, open_copy])

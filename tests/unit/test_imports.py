@@ -17,8 +17,13 @@ from tests.conftest import PROJECT
 STAGES = {
     f"mediad.ingest.{name}" for name in ("watch", "scan", "settle", "identify", "plan", "place", "record")
 }
-# What joins the stages: the pipeline, its lanes, its preview, and the roster that prepares the watches.
-COMPOSITION = {f"mediad.ingest.{name}" for name in ("pipeline", "lane", "preview", "roster")}
+# What joins the stages: the pipeline with what serves each watch, its lanes and what these share, its
+# preview, the roster that prepares the watches, imports, which bring their own files, and what sees that
+# all goes on. Whatever steers the daemon reaches the stages through these only.
+COMPOSITION = {
+    f"mediad.ingest.{name}"
+    for name in ("pipeline", "serving", "stages", "lane", "jobs", "preview", "roster", "importing", "health")
+}
 
 # Further modules become pure by saying so in the first line of their docstring.
 PURE = {

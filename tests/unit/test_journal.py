@@ -23,14 +23,20 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection = open_copy(tmp_path / "none")
     connection.pragma("foreign_keys", True)
     catalogue.remember_library(connection, "photos", "m", b"/l")
-    assert journal.open_batch(connection, "inbox", b"/w", 1) == 1
+    assert journal.open_batch(connection, "inbox", b"/w", "", 1) == 1
     yield connection
     connection.close()
 
 
-def entry(id_: int, path: bytes, item: int | None = None, witness: int | None = None) -> journal.Entry:
+def entry(
+    id_: int,
+    path: bytes,
+    item: int | None = None,
+    witness: int | None = None,
+    source: bytes | None = None,
+) -> journal.Entry:
     identity = Identity(Sighting("inbox", path, STAT), DIGEST, Facts("jpeg", "photo"))
-    return journal.Entry(id_, item or id_, 1, identity, "move", 1, b"to/" + path, witness, "{}")
+    return journal.Entry(id_, item or id_, 1, identity, "move", 1, b"to/" + path, witness, "{}", source)
 
 
 def ending(id_: int, path: bytes, outcome: str = "filed", source: Stat | None = None) -> journal.Ending:
@@ -54,12 +60,12 @@ def test_a_new_journal_has_used_no_id(connection: apsw.Connection) -> None:
 
 @pytest.mark.parametrize("source", [None, STAT._replace(ctime_ns=77)])
 def test_what_is_finished_is_in_the_library(connection: apsw.Connection, source: Stat | None) -> None:
-    journal.begin(connection, [entry(1, b"a.jpg")], now=9)
-    journal.finish(connection, [ending(1, b"a.jpg", source=source)], [(1, b"to")], now=10)
+    journal.begin(connection, [entry(4, b"a.jpg")], now=9)
+    journal.finish(connection, [ending(4, b"a.jpg", source=source)], [(1, b"to")], now=10)
     journal.finish(connection, [], [(1, b"to")], now=11)  # a folder is made once
     assert journal.open_steps(connection) == []
-    files = connection.execute("SELECT path, digest, role, item FROM file").fetchall()
-    assert files == [(b"to/a.jpg", DIGEST, "principal", 1)]
+    files = connection.execute("SELECT path, digest, role, item, step FROM file").fetchall()
+    assert files == [(b"to/a.jpg", DIGEST, "principal", 4, 4)]
     assert connection.execute("SELECT library, path FROM folder").fetchall() == [(1, b"to")]
     row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")
     assert row is not None
@@ -71,7 +77,7 @@ def test_what_was_not_filed_is_no_library_file(connection: apsw.Connection, outc
     journal.begin(connection, [entry(1, b"a.jpg")], now=9)
     journal.finish(connection, [ending(1, b"a.jpg", outcome)], [], now=10)
     assert connection.execute("SELECT count(*) FROM file").fetchall() == [(0,)]
-    assert catalogue.totals(connection) == {outcome: 1}
+    assert catalogue.tally(connection).files == {outcome: 1}
 
 
 def test_what_is_reverted_never_happened_and_is_tried_again(connection: apsw.Connection) -> None:
@@ -82,6 +88,44 @@ def test_what_is_reverted_never_happened_and_is_tried_again(connection: apsw.Con
     assert row is not None
     assert not row.settles(STAT, local=True, retry_since=0)
     assert connection.execute("SELECT state, note FROM step WHERE id = 1").fetchall() == [("reverted", "no")]
+
+
+def test_what_lies_in_quarantine_is_looked_for_there(connection: apsw.Connection) -> None:
+    journal.begin(connection, [entry(5, b"a.jpg", source=b"1-a.jpg"), entry(6, b"b.jpg", item=5)], now=9)
+    assert [step.path for step in journal.open_steps(connection)] == [b"1-a.jpg", b"b.jpg"]
+
+
+def test_what_is_taken_out_of_quarantine_takes_the_place_of_its_story(connection: apsw.Connection) -> None:
+    quarantined(connection, 1, b"a.jpg")
+    quarantined(connection, 2, b"b.jpg")
+    journal.begin(connection, [entry(5, b"a.jpg", source=b"1-a.jpg"), entry(6, b"b.jpg")], now=9)
+    assert outcomes(connection) == {2: "quarantined", 5: None, 6: None}
+    assert connection.execute("SELECT arrival FROM step WHERE id = 1").fetchall() == [(5,)]
+
+
+def quarantined(connection: apsw.Connection, id_: int, path: bytes) -> None:
+    journal.begin(connection, [entry(id_, path)], now=9)
+    journal.finish(connection, [ending(id_, path, "quarantined")], [], now=10)
+
+
+def outcomes(connection: apsw.Connection) -> dict[int, str | None]:
+    return {int(row[0]): row[1] for row in connection.execute("SELECT id, outcome FROM arrival ORDER BY id")}
+
+
+def test_what_is_not_taken_out_of_quarantine_is_there_again(connection: apsw.Connection) -> None:
+    quarantined(connection, 1, b"a.jpg")
+    journal.begin(connection, [entry(5, b"a.jpg", source=b"1-a.jpg"), entry(6, b"b.jpg")], now=11)
+    journal.revert(connection, [5, 6], "no", now=12)
+    assert outcomes(connection) == {5: "quarantined", 6: "failed"}
+    rows = connection.execute("SELECT id, stays, code, reason FROM arrival ORDER BY id").fetchall()
+    assert rows == [(5, 0, "reverted", "no"), (6, 1, "reverted", "no")]
+
+
+def test_a_batch_has_a_label_and_an_end(connection: apsw.Connection) -> None:
+    number = journal.open_batch(connection, "import:1", b"/c", "Norway", 7)
+    journal.close_batch(connection, number, 8)
+    rows = connection.execute("SELECT watch, root, label, started, ended FROM batch ORDER BY id").fetchall()
+    assert rows == [("inbox", b"/w", "", 1, None), ("import:1", b"/c", "Norway", 7, 8)]
 
 
 def test_a_late_companion_joins_the_set_of_its_witness(connection: apsw.Connection) -> None:

@@ -140,6 +140,14 @@ def test_a_digest_leaves_the_descriptor_where_it_is(case: Case) -> None:
         moves.digest_of(case.disk, case.source.fd, size, lambda: True)
 
 
+def test_whoever_looks_on_is_told_of_every_byte(case: Case) -> None:
+    told: list[int] = []
+    moves.digest_of(case.disk, case.source.fd, len(CONTENT), never, told.append)
+    moves.make_copy(case.source, STEP, case.library, case.dirs, never, told.append)
+    moves.verify_copy(case.source, STEP, case.library, case.dirs, never, told.append)
+    assert sum(told) == 3 * len(CONTENT)
+
+
 def test_a_source_is_removed_and_nothing_else(case: Case) -> None:
     (case.inbox / "card/b.jpg").write_bytes(b"b")
     assert moves.remove_source(case.source, STEP, case.watch)
@@ -311,7 +319,7 @@ def test_a_copy_is_the_same_in_content_mode_and_times(case: Case) -> None:
     copy = copied(case)
     assert (copy.read_bytes(), copy.stat().st_mode & 0o7777) == (CONTENT, 0o604)
     assert copy.stat().st_mtime_ns == case.source.stat.mtime_ns
-    assert moves.verify_copy(case.source, STEP, case.library, case.dirs) == stat_of(copy.stat())
+    assert moves.verify_copy(case.source, STEP, case.library, case.dirs, never) == stat_of(copy.stat())
     assert files(case.inbox) == {NAME: CONTENT}
 
 
@@ -333,8 +341,15 @@ def test_a_copy_of_what_changes_meanwhile_is_dropped(case: Case) -> None:
 def test_a_copy_that_reads_back_differently_is_dropped(case: Case, damage: bytes) -> None:
     copied(case).write_bytes(damage)
     with pytest.raises(VerifyFailed):
-        moves.verify_copy(case.source, STEP, case.library, case.dirs)
+        moves.verify_copy(case.source, STEP, case.library, case.dirs, never)
     assert (case.tmp, files(case.inbox)) == ({}, {NAME: CONTENT})
+
+
+def test_a_copy_that_is_not_read_to_its_end_is_left_to_whoever_ended_it(case: Case) -> None:
+    copied(case)
+    with pytest.raises(InterruptedError):
+        moves.verify_copy(case.source, STEP, case.library, case.dirs, lambda: True)
+    assert (case.tmp, files(case.inbox)) == ({b"7.copy": CONTENT}, {NAME: CONTENT})
 
 
 @pytest.mark.parametrize("noreplace", [True, False])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mediad.ingest.meter import Meter
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
-from mediad.model import FileType, Settled, Sighting, Stat
+from mediad.model import Counts, FileType, Settled, Sighting, Stat, Waiting
 
 SETTLES = {"inbox": 2.0, "card": 60.0}
 
@@ -19,8 +22,9 @@ def seen(
     watch: str = "inbox",
     type: FileType = FileType.REGULAR,  # noqa: A002
     excluded: str = "",
+    kept: tuple[str, bytes, int] | None = None,
 ) -> Sighting:
-    return Sighting(watch, path, Stat(1, ino, size, 0, ctime), rest, type, excluded)
+    return Sighting(watch, path, Stat(1, ino, size, 0, ctime), rest, type, excluded, kept=kept)
 
 
 def tracker() -> Tracker:
@@ -29,6 +33,10 @@ def tracker() -> Tracker:
 
 def release(tracker: Tracker, now: float, *, closed: tuple[str, ...] = (), limit: int = 100) -> list[Settled]:
     return tracker.release(now, closed.__contains__, limit)
+
+
+def counts(tracker: Tracker, now: float, *, closed: tuple[str, ...] = ()) -> dict[str, Counts]:
+    return tracker.counts(now, closed.__contains__)
 
 
 def paths(released: list[Settled]) -> list[list[bytes]]:
@@ -71,8 +79,8 @@ def test_a_set_settles_with_the_last_of_its_files() -> None:
     settling.observe([seen(b"d/X.JPG"), seen(b"e/X.JPG", ino=2)], 10.0)
     settling.observe([seen(b"d/x.mov", ino=3)], 11.0)
     assert paths(release(settling, 12.9)) == [[b"e/X.JPG"]]
-    assert settling.quiet("inbox", 12.9) == 0
-    assert settling.quiet("inbox", 13.0) == 2
+    assert counts(settling, 12.9)["inbox"] == Counts(settling=2, in_flight=1)
+    assert counts(settling, 13.0)["inbox"] == Counts(waiting=2, in_flight=1)
     assert paths(release(settling, 13.0)) == [[b"d/X.JPG", b"d/x.mov"]]
 
 
@@ -104,8 +112,21 @@ def test_a_closed_watch_keeps_what_has_settled_until_it_opens() -> None:
     settling.observe([seen(b"a"), seen(b"b", watch="card")], 0.0)
     assert paths(release(settling, 100.0, closed=("inbox",))) == [[b"b"]]
     assert settling.next_due({"inbox"}.__contains__) is None
-    assert settling.waiting("inbox") == settling.quiet("inbox", 100.0) == 1
+    assert settling.waiting("inbox") == 1
+    assert counts(settling, 100.0, closed=("inbox",))["inbox"] == Counts(held=1)
+    assert counts(settling, 100.0)["inbox"] == Counts(waiting=1)
     assert paths(release(settling, 100.0)) == [[b"a"]]
+
+
+def test_all_files_of_a_closed_watch_are_held_but_for_those_in_flight() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", watch="card")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"c", ino=2), seen(b"d", ino=3, rest=9.0)], 3.0)
+    everything = counts(settling, 3.0, closed=("inbox",))
+    assert everything == {"inbox": Counts(in_flight=1, held=2), "card": Counts(settling=1)}
+    assert sum(everything.values(), Counts()) == Counts(settling=1, in_flight=1, held=2)
+    assert counts(settling, 3.0)["inbox"] == Counts(settling=1, waiting=1, in_flight=1)
 
 
 def test_files_are_counted_where_they_are() -> None:
@@ -200,6 +221,76 @@ def test_a_short_wait_does_not_cut_a_longer_one_short() -> None:
     assert release(settling, 63.9) == []
 
 
+def test_what_waits_for_a_library_is_held_until_it_is_seen_anew() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", ino=2)], 0.0)
+    assert settling.may_land("inbox")
+    release(settling, 2.0)
+    assert not settling.may_land("inbox")
+    settling.returned([seen(b"a", rest=2.0)], 2.0, 60.0, "photos is full", held=True)
+    assert counts(settling, 2.0)["inbox"] == Counts(in_flight=1, held=1)
+    assert not settling.may_land("inbox")
+    settling.returned([seen(b"b", ino=2, rest=2.0)], 2.0, 60.0, "it was open for writing")
+    assert counts(settling, 2.0)["inbox"] == Counts(settling=1, held=1)
+    assert settling.may_land("inbox")
+    settling.observe([seen(b"a", size=9)], 3.0)
+    assert counts(settling, 3.0)["inbox"] == Counts(settling=2)
+
+
+def test_what_is_held_is_released_when_its_wait_is_over() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.returned([seen(b"a", rest=2.0)], 2.0, 60.0, "photos is full", held=True)
+    assert counts(settling, 62.0)["inbox"] == Counts(held=1)
+    assert release(settling, 61.9) == []
+    assert paths(release(settling, 62.0)) == [[b"a"]]
+
+
+def test_all_that_has_no_outcome_is_listed_with_what_it_waits_for() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", ino=2)], 0.0)
+    release(settling, 2.0)
+    settling.returned([seen(b"b", ino=2, rest=2.0)], 2.0, 60.0, "photos is full", held=True)
+    settling.observe([seen(b"c", ino=3)], 3.0)
+    assert [sighting.path for sighting in settling.flights()] == [b"a"]
+    assert list(settling.listing(4.0)) == [
+        Waiting(seen(b"a")),
+        Waiting(seen(b"b", ino=2, rest=2.0), 58.0, True, "photos is full"),
+        Waiting(seen(b"c", ino=3), 1.0),
+    ]
+    assert [waiting.due for waiting in settling.listing(99.0)] == [None, 0.0, 0.0]
+
+
+def test_what_lies_in_quarantine_is_a_file_of_its_own_and_of_its_own_set() -> None:
+    settling = Tracker(companions.key, {**SETTLES, "quarantine:photos": 0.0}.__getitem__)
+    first = seen(b"a.jpg", kept=("photos", b"quarantine/7-a.jpg", 7))
+    second = seen(b"a.xmp", kept=("photos", b"quarantine/8-a.xmp", 7))
+    other = seen(b"a.jpg", kept=("photos", b"quarantine/9-a.jpg", 9))
+    there = seen(b"a.jpg", ino=2)
+    settling.observe([first, second, other, there], 0.0)
+    assert settling.waiting("quarantine:photos") == 3
+    assert settling.waiting("inbox") == 1
+    released = release(settling, 0.0)
+    assert [settled.members for settled in released] == [(first, second), (other,)]
+    assert [settled.members for settled in release(settling, 2.0)] == [(there,)]
+    settling.landed(first, 3.0, left=True)
+    assert settling.knows(there)
+    assert not settling.knows(first)
+    assert settling.busy() == {"quarantine:photos", "inbox"}
+
+
+def test_who_is_to_be_taken_again_is_so_though_it_waits_already() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    again = replace(seen(b"a"), again=True, unparsed=True)
+    settling.observe([again], 1.0)
+    settling.observe([seen(b"a")], 1.5)
+    assert settling.settling == 1
+    [settled] = release(settling, 3.0)
+    assert settled.members == (again,)
+
+
 def test_a_file_that_a_link_replaces_while_it_settles_is_one_file() -> None:
     settling = tracker()
     settling.observe([seen(b"a.jpg")], 0.0)
@@ -218,4 +309,62 @@ def test_a_watch_that_is_gone_leaves_nothing_behind() -> None:
     settling.forget("inbox")
     assert settling.settling == 1
     assert settling.busy() == {"card"}
+    assert counts(settling, 99.0) == {"card": Counts(waiting=1)}
     assert paths(release(settling, 99.0)) == [[b"b"]]
+
+
+def test_what_was_in_flight_when_its_watch_left_is_dropped_with_all_that_was_seen_of_it() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", ino=2)], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a", size=2)], 3.0)
+    settling.forget("inbox")
+    assert settling.flying == 2  # who has them still works on them
+    settling.landed(seen(b"a"), 4.0, left=False)
+    assert settling.settling == 0
+    settling.dropped([seen(b"b", ino=2)])
+    assert (settling.settling, settling.flying) == (0, 0)
+    assert settling.busy() == set()
+    assert release(settling, 99.0) == []
+
+
+def test_what_changed_in_flight_is_dropped_with_the_flight() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a", size=2)], 3.0)
+    settling.dropped([seen(b"a")])
+    assert not settling.knows(seen(b"a"))
+    assert (settling.settling, settling.flying) == (0, 0)
+    settling.observe([seen(b"a")], 4.0)
+    release(settling, 6.0)
+    settling.landed(seen(b"a"), 7.0, left=True)
+    assert settling.settling == 0
+
+
+def test_another_settle_time_holds_for_what_is_settling() -> None:
+    times = dict(SETTLES)
+    settling = Tracker(companions.key, times.__getitem__)
+    settling.observe([seen(b"a"), seen(b"b", watch="card")], 0.0)
+    times["inbox"] = 5.0
+    settling.rescheduled("inbox")
+    assert settling.next_due(lambda _: False) == 5.0
+    assert release(settling, 4.9) == []
+    assert paths(release(settling, 5.0)) == [[b"a"]]
+    times["card"] = 1.0
+    settling.rescheduled("card")
+    assert paths(release(settling, 5.0)) == [[b"b"]]
+
+
+def test_progress_ends_with_the_flight() -> None:
+    settling = tracker()
+    names = [("inbox", b"a"), ("inbox", b"b"), ("inbox", b"c")]
+    files = [seen(path, ino=number) for number, (_, path) in enumerate(names)]
+    settling.observe(files, 0.0)
+    release(settling, 2.0)
+    settling.progress.update({name: Meter("hashing", 1) for name in names})
+    settling.landed(files[0], 3.0, left=True)
+    settling.returned([files[1]], 3.0, 1.0, "it was open for writing")
+    assert list(settling.progress) == [("inbox", b"c")]
+    settling.dropped([files[2]])
+    assert settling.progress == {}

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import apsw
 import pytest
 import tomli_w
@@ -24,10 +29,12 @@ from mediad.errors import (
     Stranded,
 )
 from mediad.files import Files
+from mediad.ingest.pulse import Pulse
 from mediad.ingest.shelves import Shelves, State
-from mediad.library import OpenLibrary
+from mediad.library import OpenLibrary, lock_file
 from mediad.store.database import Database, open_database
 from tests.crash.faulty import Faults, FaultyFiles
+from tests.watching import until
 
 pytestmark = pytest.mark.anyio
 
@@ -43,31 +50,38 @@ class House:
         self.connection = connection
         self.files = Files()
         self.indexed: list[str] = []
+        self.slow: dict[str, anyio.Event] = {}
+        self.told: list[tuple[str, State]] = []
         self.in_hand: Callable[[int], bool] = lambda step: False
 
-    def shelves(self, *names: str, min_free: str = "0") -> Shelves:
-        """Shelves for these libraries, whose folders are made where they are missing."""
+    def config(self, min_free: str = "0", **folders: str) -> configuration.Config:
+        """A configuration with these libraries in these folders."""
         tables = {
-            name: {"path": str(self.root / name), "min_free": min_free} for name in names or ("photos",)
+            name: {"path": str(self.root / folder), "min_free": min_free} for name, folder in folders.items()
         }
-        for name in tables:
-            (self.root / name).mkdir(exist_ok=True)
-        (self.root / "inbox").mkdir(exist_ok=True)
         watch = {"inbox": {"path": str(self.root / "inbox"), "library": next(iter(tables))}}
         daemon = {"state_dir": str(self.root / "state"), "socket": str(self.root / "control")}
         text = tomli_w.dumps({"library": tables, "watch": watch, "daemon": daemon})
-        config = configuration.parse(text, file="c.toml", env={}, home="")
+        return configuration.parse(text, file="c.toml", env={}, home="")
+
+    def shelves(self, *names: str, min_free: str = "0") -> Shelves:
+        """Shelves for these libraries, whose folders are made where they are missing."""
+        folders = dict(zip(names, names, strict=True)) or {"photos": "photos"}
+        for folder in (*folders.values(), "inbox"):
+            (self.root / folder).mkdir(exist_ok=True)
 
         async def index(library: OpenLibrary, row: int) -> None:
+            if library.name in self.slow:
+                await self.slow[library.name].wait()
             self.indexed.append(library.name)
 
         return Shelves(
-            config,
+            self.config(min_free, **folders),
             self.files,
             self.database,
             Clock(),
             index,
-            lambda: None,
+            lambda shelf: self.told.append((shelf.settings.name, shelf.state)),
             lambda step: self.in_hand(step),
             lambda: False,
         )
@@ -77,7 +91,9 @@ class House:
         digest = hashlib.sha256(CONTENT).digest()
         name = b"%d.jpg" % number
         root = os.fsencode(self.root / "inbox")
-        self.connection.execute("INSERT OR IGNORE INTO batch VALUES (1, 'inbox', ?, 0, NULL)", (root,))
+        self.connection.execute(
+            "INSERT OR IGNORE INTO batch (id, watch, root, started) VALUES (1, 'inbox', ?, 0)", (root,)
+        )
         self.connection.execute(
             "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, digest)"
             " VALUES (?, 'inbox', ?, ?, 0, 0, 0, 0, 1, ?)",
@@ -112,6 +128,7 @@ async def test_a_new_library_is_blessed_indexed_and_online(house: House) -> None
     await shelves.open_all()
     assert shelves["photos"].state is State.ONLINE
     assert house.indexed == ["photos"]
+    assert house.told[-1] == ("photos", State.ONLINE)
     assert (house.root / "photos" / ".mediad" / "library.toml").is_file()
     assert shelves.readable() == {"photos": shelves["photos"].id} == shelves.rows
     shelves.close()
@@ -160,8 +177,18 @@ async def test_one_marker_twice_is_refused(house: House) -> None:
     for name in ("photos", "copy"):
         mark(house.root / name, "a" * 36)
     shelves = house.shelves("photos", "copy")
-    with pytest.raises(LibraryOffline, match="same marker as library photos"):
-        await shelves.open_all()
+    await shelves.open_all()
+    assert shelves["photos"].online
+    for _ in range(2):
+        assert shelves["copy"].state is State.OFFLINE
+        assert "same marker as library photos" in shelves["copy"].error
+        assert "remove .mediad/library.toml from the copy" in shelves["copy"].error
+        assert shelves.readable() == {"photos": shelves["photos"].id}
+        await shelves.look(shelves["copy"])
+    assert house.indexed == ["photos"]
+    shutil.rmtree(house.root / "copy" / ".mediad")
+    await shelves.look(shelves["copy"])
+    assert shelves["copy"].online
     shelves.close()
 
 
@@ -174,6 +201,167 @@ async def test_a_library_that_another_daemon_has_stops_the_start(house: House) -
     await second.open_all()
     assert second["photos"].online
     second.close()
+
+
+@asynccontextmanager
+async def kept(shelves: Shelves) -> AsyncIterator[None]:
+    """They are looked after meanwhile, and closed in the end."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shelves.keep)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        shelves.close()
+
+
+async def held(library: Path) -> bool:
+    """Has somebody its lock?"""
+
+    def locked() -> bool:
+        try:
+            os.close(lock_file(os.fsencode(library / ".mediad" / "lock"), "it"))
+        except AlreadyHeld:
+            return True
+        return False
+
+    return await anyio.to_thread.run_sync(locked)
+
+
+async def test_what_is_only_locked_is_brought_online_while_others_are(house: House) -> None:
+    house.slow["photos"] = anyio.Event()
+    shelves = house.shelves("photos", "more")
+    await shelves.open_all(admit=False)
+    assert all(shelf.arriving and not shelf.online for shelf in shelves)
+    assert await held(house.root / "photos")
+    assert await held(house.root / "more")
+    assert house.indexed == []
+    async with kept(shelves):
+        await until(lambda: shelves["more"].online)  # though the other takes its time
+        await until(lambda: shelves["photos"].state is State.ADOPTING)
+        assert shelves["photos"].arriving
+        assert not shelves["more"].arriving
+        house.slow["photos"].set()
+        await until(lambda: shelves["photos"].online)
+    assert house.indexed == ["more", "photos"]
+
+
+async def test_a_library_that_does_not_answer_is_offline_and_stays_locked(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    shelf = shelves["photos"]
+    assert shelf.library is not None
+    answers = threading.Event()
+    shelf.pulse = Pulse(0.02)
+    check, shelf.library.check = shelf.library.check, lambda **_: answers.wait(10)  # type: ignore[method-assign]
+    for _ in range(2):
+        await shelves.look(shelf)
+        assert shelf.state is State.OFFLINE
+        assert shelf.error.startswith("hung: it does not answer")
+        assert await held(house.root / "photos")
+    answers.set()
+    shelf.library.check = check  # type: ignore[method-assign]
+
+    async def online() -> None:
+        while not shelf.online:
+            await shelves.look(shelf)
+
+    with anyio.fail_after(10):
+        await online()
+    assert house.indexed == ["photos"]
+    shelves.close()
+
+
+async def test_new_settings_of_a_library_hold_at_once(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    await shelves.configure(house.config("900TB", photos="photos"))
+    assert shelves["photos"].online
+    await shelves.look(shelves["photos"])
+    assert shelves["photos"].state is State.FULL
+    await shelves.configure(house.config(photos="photos"))
+    await shelves.look(shelves["photos"])
+    assert shelves["photos"].online
+    assert house.indexed == ["photos"]
+    shelves.close()
+
+
+async def test_a_library_that_leaves_finishes_what_is_on_its_way(house: House) -> None:
+    shelves = house.shelves("photos", "more")
+    await shelves.open_all()
+    leaving = shelves["more"]
+    async with kept(shelves):
+        with shelves.borrowed(["more", "unknown"]):
+            await shelves.configure(house.config(photos="photos"))
+            assert not leaving.online
+            assert leaving.takes
+            assert str(shelves.reason("more")) == "is being put elsewhere by the new configuration"
+            assert shelves.readable() == {"photos": shelves["photos"].id}
+            assert shelves.open() == {shelf.id: shelf.library for shelf in shelves}  # still a witness
+            await anyio.wait_all_tasks_blocked()
+            assert await held(house.root / "more")
+        shelves.wake()
+        await until(lambda: shelves.find("more") is None)
+        assert not await held(house.root / "more")
+        assert shelves.rows == {"photos": shelves["photos"].id}
+        assert shelves["photos"].online
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_library_is_taken_up_elsewhere_once_nobody_needs_it_here(house: House, away: bool) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    row = shelves["photos"].id
+    if not away:
+        await anyio.to_thread.run_sync(shutil.copytree, house.root / "photos", house.root / "moved")
+    async with kept(shelves):
+        with shelves.borrowed(["photos"]):
+            await shelves.configure(house.config(photos="moved"))
+            await anyio.wait_all_tasks_blocked()
+            assert shelves["photos"].settings.path == str(house.root / "photos")
+        shelves.wake()
+        await until(lambda: shelves["photos"].settings.path == str(house.root / "moved"))
+        assert not await held(house.root / "photos")
+        if away:
+            await until(lambda: shelves["photos"].error)
+            (house.root / "photos").rename(house.root / "moved")
+            shelves.wake()
+        await until(lambda: shelves["photos"].online)
+        assert shelves["photos"].id == row
+
+
+async def test_a_library_gets_another_name(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    row = shelves["photos"].id
+    renamed = house.config(pictures="photos")
+    assert await shelves.try_out(renamed) == []
+    async with kept(shelves):
+        with shelves.borrowed(["photos"]):
+            await shelves.configure(renamed)
+            await anyio.wait_all_tasks_blocked()
+            assert not shelves["pictures"].online
+        shelves.wake()
+        await until(lambda: shelves.find("photos") is None and shelves["pictures"].online)
+    assert shelves.rows == {"pictures": row}
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_configuration_is_tried_out_without_being_used(house: House) -> None:
+    shelves, others = house.shelves(), house.shelves("theirs")
+    await shelves.open_all()
+    await others.open_all()
+    (house.root / "fine").mkdir()
+    trial = house.config(photos="photos", theirs="theirs", fine="fine", absent="absent")
+    [problem] = await shelves.try_out(trial)
+    assert f"pid {os.getpid()}" in problem
+    others.close()
+    assert await shelves.try_out(trial) == []
+    assert {name for name, _ in house.told} == {"photos", "theirs"}
+    assert [shelf.settings.name for shelf in shelves] == ["photos"]
+    assert not await held(house.root / "theirs")
+    assert shelves["photos"].online
+    shelves.close()
 
 
 async def test_a_full_library_is_read_but_takes_nothing(house: House) -> None:

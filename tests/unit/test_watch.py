@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -11,8 +12,9 @@ import pytest
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from mediad.ingest import coverage, watch
+from mediad.ingest.pulse import Pulse
 from mediad.ingest.watch import BURST, State
-from tests.watching import RESCAN, Scene, Watched, following, until, up
+from tests.watching import RESCAN, Disk, Scene, Watched, following, until, up
 
 pytestmark = pytest.mark.anyio
 
@@ -32,10 +34,21 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return scene
 
 
+@pytest.fixture
+def disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """What the watched folder lies on, which is given up soon."""
+    disk = Disk(scene.root)
+    monkeypatch.setattr(os, "stat", disk.stat)
+    monkeypatch.setattr(watch, "Pulse", lambda: Pulse(0.05))
+    yield disk
+    disk.answers.set()
+
+
 async def test_a_single_look_scans_everything_and_says_how_it_went(scene: Scene) -> None:
     watcher = scene.watcher()
     await watcher.once()
     assert (scene.folder.scanned, scene.delivered) == ([b""], [b"/0.jpg"])
+    assert scene.by_scan == [True]
     assert scene.states == [(State.WATCHING, "")]
     scene.folder.fails = [FileNotFoundError(), OSError(errno.EIO, "Input/output error")]
     await watcher.once()
@@ -69,6 +82,7 @@ async def test_an_event_marks_its_path_and_a_deletion_marks_nothing(scene: Scene
     await until(lambda: scene.ears.open == 0)
     assert scene.folder.looked == [{b"a.jpg", b"d/b.jpg"}]
     assert sorted(scene.delivered) == [b"a.jpg", b"d/b.jpg"]
+    assert scene.by_scan == [False]
     assert scene.folder.scanned == []
 
 
@@ -81,6 +95,7 @@ async def test_a_new_folder_is_scanned_and_what_lies_in_it_not_twice(scene: Scen
         await until(lambda: len(scene.folder.scanned) >= 2)
         await scene.settled()
     assert sorted(scene.folder.scanned) == [b"d", b"d-1"]
+    assert scene.by_scan == [True, True], "an event told of the folders, not of what lies in them"
 
 
 async def test_a_burst_makes_one_scan_of_everything(scene: Scene) -> None:
@@ -109,6 +124,73 @@ async def test_everything_is_scanned_when_asked_and_when_its_time_has_come(scene
         assert scene.folder.scanned == [b""]
         scene.clock.at += 1
         await until(lambda: scene.folder.scanned == [b"", b""])
+
+
+async def test_the_last_scan_that_saw_everything_is_noted(scene: Scene) -> None:
+    watcher = scene.watcher()
+    scene.folder.fails = [OSError(errno.EIO, "Input/output error")]
+    await watcher.once()
+    noted = [watcher.last_complete_scan]
+    before = scene.clock.micros()
+    await watcher.once()
+    noted.append(watcher.last_complete_scan)
+    async with following(watcher):
+        await up(scene, watcher)
+        noted.append(watcher.last_complete_scan)
+        scene.folder.subfolders = {b"d"}
+        scene.tell((ADDED, "d"))
+        await until(lambda: scene.folder.scanned == [b"d"])
+        await scene.settled()
+        noted.append(watcher.last_complete_scan)
+    failed, once, followed, later = noted
+    assert failed is None
+    assert once is not None
+    assert followed is not None
+    assert before <= once <= followed
+    assert later == followed, "a folder is not everything"
+
+
+async def test_a_look_that_is_asked_for_is_one_that_begins_after_that(scene: Scene) -> None:
+    scene.gate = anyio.Event()
+    watcher = scene.watcher(poll=True)
+    ended: list[str] = []
+
+    async def look() -> None:
+        await watcher.look()
+        ended.append("looked")
+
+    async with following(watcher), anyio.create_task_group() as tasks:
+        await until(lambda: scene.folder.scanned)
+        tasks.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        gate, scene.gate = scene.gate, anyio.Event()
+        gate.set()
+        await until(lambda: scene.folder.scanned == [b"", b""])
+        assert ended == []
+        scene.gate.set()
+        await until(lambda: ended)
+    assert scene.folder.scanned == [b"", b""]
+
+
+async def test_nobody_waits_for_a_look_at_a_folder_that_is_away(scene: Scene, tmp_path: Path) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.root.rename(tmp_path / "away")
+        with anyio.fail_after(10):
+            await watcher.look()
+        assert watcher.state is State.OFFLINE
+
+
+async def test_nobody_waits_for_a_look_at_a_folder_that_is_followed_no_more(scene: Scene) -> None:
+    watcher = scene.watcher()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks, following(watcher):
+            await up(scene, watcher)
+            scene.gate = anyio.Event()
+            tasks.start_soon(watcher.look)
+            await until(lambda: scene.folder.scanned)
+        await watcher.look()
 
 
 async def test_who_takes_the_sightings_holds_the_scan_back(scene: Scene) -> None:
@@ -269,6 +351,42 @@ async def test_a_folder_that_inotify_lost_is_looked_at_anew(scene: Scene, hint: 
         await until(lambda: len(scene.ears.paths) >= 2)
         scene.uncovered.clear()
         await until(lambda: scene.folder.scanned and watcher.state is State.WATCHING)
+
+
+async def test_a_folder_that_does_not_answer_is_in_error_until_it_does(scene: Scene, disk: Disk) -> None:
+    watcher = scene.watcher()
+    async with following(watcher):
+        await up(scene, watcher)
+        disk.answers.clear()
+        await until(lambda: watcher.state is State.ERROR)
+        assert watcher.error.startswith("hung: it does not answer")
+        assert watcher.away
+        disk.answers.set()
+        await until(lambda: watcher.state is State.WATCHING)
+        await until(lambda: scene.folder.scanned == [b""])
+
+
+async def test_a_folder_that_stops_answering_while_it_is_scanned_is_in_error(
+    scene: Scene, disk: Disk
+) -> None:
+    watcher = scene.watcher()
+    scene.gate = anyio.Event()
+    async with following(watcher):
+        await until(lambda: scene.folder.scanned)
+        disk.answers.clear()
+        await until(lambda: watcher.error.startswith("hung: "))
+        disk.answers.set()
+        await until(lambda: (watcher.state, watcher.error) == (State.SCANNING, ""))
+        scene.gate.set()
+        await until(lambda: watcher.state is State.WATCHING)
+
+
+@pytest.mark.parametrize(("settle", "step"), [(0.0, 50), (0.8, 200), (60.0, 500)])
+async def test_it_wakes_no_more_often_than_settling_needs(scene: Scene, settle: float, step: int) -> None:
+    watcher = scene.watcher(settle=settle)
+    async with following(watcher):
+        await up(scene, watcher)
+    assert set(scene.ears.steps) == {step}
 
 
 async def test_an_error_of_the_root_is_told_and_everything_looked_at_afterwards(scene: Scene) -> None:

@@ -1,0 +1,71 @@
+"""Jobs: sets are planned in one unit of work, and each plan becomes what place works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mediad.ingest import moves
+from mediad.ingest.group import Job, Task, private_name
+from mediad.ingest.plan import Waits
+from mediad.ingest.stages import Stages
+from mediad.media import companions
+from mediad.model import Held, Plan
+from mediad.store import catalogue
+
+if TYPE_CHECKING:
+    from mediad.ingest.lane import Lane
+
+_COMPANION_WINDOW = 86_400_000_000  # microseconds within which a late companion belongs to a principal
+
+
+def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: apsw.Connection) -> list[Job]:
+    """One unit of work, so that what the catalogue says and what is in flight fit together."""
+    for held in helds:
+        for member in held.set.members:
+            stages.enter(member.sighting, "planning")
+    since = stages.clock.micros() - _COMPANION_WINDOW
+    world = catalogue.CatalogueWorld(connection, stages.shelves.readable(), since)
+    jobs: list[Job] = []
+    for held in helds:
+        if any(catalogue.under_way(connection, member.sighting) for member in held.set.members):
+            jobs.append(Job(held, Plan(held.set, ()), []))  # stranded: recovery has its story
+            continue
+        again = any(member.sighting.again for member in held.set.members)
+        if not again and all(catalogue.touched(connection, member) for member in held.set.members):
+            jobs.append(Job(held, Plan(held.set, ()), []))  # dealt with before, under other times
+            continue
+        if companions.is_companion_name(held.set.principal.sighting.path):
+            plan: Plan | Waits = stages.planner.plan_companion(held.set.principal, world, held.avoid)
+        else:
+            plan = stages.planner.plan(held.set, world, held.avoid)
+        if isinstance(plan, Waits):
+            stages.deferred.setdefault(plan.digest, []).append((lane, held))
+        else:
+            jobs.append(_job(stages, held, plan))
+    return jobs
+
+
+def _job(stages: Stages, held: Held, plan: Plan) -> Job:
+    shelves = stages.shelves
+    tasks: list[Task] = []
+    for step in plan.steps:
+        library = shelves[step.library].library
+        if library is None or not shelves[step.library].readable:  # it went away just now
+            return Job(held, plan, [], error=shelves.reason(step.library))
+        id_ = stages.recorder.next_id()
+        name = step.destination
+        if name is not None and step.action in ("trash", "quarantine"):
+            name = private_name(name, id_)
+        sighting = step.identity.sighting
+        fd, digest = held.fds[sighting.path], step.identity.digest
+        source = moves.Source(fd, sighting.place, sighting.stat, digest, held.lease)
+        item = tasks[0].item if tasks else id_
+        meter = stages.enter(sighting, "planning")
+        tasks.append(Task(id_, item, step, source, sighting.root, library, name, meter))
+    witness = shelves[plan.witness.library].library if plan.witness else None
+    if plan.witness is not None and witness is None:
+        return Job(held, plan, [], error=shelves.reason(plan.witness.library))
+    return Job(held, plan, tasks, witness)

@@ -1,0 +1,52 @@
+"""Recovered: what is written of the steps that recovery has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from mediad.ingest.recover import Recovered, Verdict
+from mediad.layout import key_of
+from mediad.media import companions
+from mediad.store import catalogue, journal
+
+
+def record(connection: apsw.Connection, results: Sequence[Recovered], now: int) -> None:
+    """Write down what recovery did with a set."""
+    for result in results:
+        _record_one(connection, result, now)
+
+
+def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
+    step = result.step
+    if step.destination is not None:  # an earlier look at the library may have shown what was half done
+        catalogue.forget_found(connection, step.library, step.destination)
+    if result.verdict is Verdict.FINISHED:
+        outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
+        destination = step.destination or b""
+        late = companions.is_companion_name(step.path)  # it came alone, after its principal
+        ending = journal.Ending(
+            id=step.id,
+            item=journal.set_of(connection, step),
+            action=step.action,
+            outcome=outcome,
+            code="recovered",
+            reason="finished after a crash",
+            source=result.source,
+            library=step.library,
+            destination=step.destination,
+            key=key_of(destination),
+            stat=result.placed,
+            digest=step.digest,
+            role="principal" if step.id == step.item and not late else "companion",
+        )
+        journal.finish(connection, [ending], [], now)
+        return
+    journal.revert(connection, [step.id], "reverted after a crash", now)
+    if result.verdict is Verdict.LOST_SIGHT:
+        connection.execute(
+            "UPDATE arrival SET outcome = 'gone', stays = 0, reason = 'left the watch during a crash'"
+            " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+            (step.id,),
+        )

@@ -1,0 +1,1 @@
+"""Steering: the answers that the control socket gives, as documents of its interface definition."""

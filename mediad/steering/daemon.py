@@ -1,0 +1,337 @@
+"""The daemon as the control socket sees it: one method a command."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import anyio
+
+from mediad.control.calls import Call, ExpectedMore, Reply
+from mediad.control.protocol import InvalidParameter, path_fields, path_from, paths_from, time_from, time_text
+from mediad.errors import NoSuchName, NotKnown, NotPermitted
+from mediad.events import Event
+from mediad.ingest.pauses import EVERYTHING
+from mediad.ingest.pipeline import Pipeline
+from mediad.ingest.serving import Served
+from mediad.model import Waiting
+from mediad.steering.duplicates import duplicates
+from mediad.steering.failures import failures
+from mediad.steering.fields import limited
+from mediad.steering.history import history
+from mediad.steering.importing import Importer
+from mediad.steering.retrying import dismissed, retried
+from mediad.steering.status import Life, counts_document, status, total
+from mediad.steering.why import why
+from mediad.store.pauses import Pause
+from mediad.store.reading import Reader
+
+_PAGE = 500
+_LONGEST_PAGE = 5000
+
+Document = Mapping[str, object]
+
+
+class Daemon:
+    """What the socket serves; see `control.calls.Daemon`.
+
+    Args:
+        life: the daemon.
+        reader: for questions to the catalogue.
+        reload: reads the configuration anew; returns what changed and warnings.
+        importer: copies cards and folders in.
+    """
+
+    def __init__(
+        self,
+        life: Life,
+        reader: Reader,
+        reload: Callable[[], Awaitable[tuple[Sequence[str], Sequence[str]]]],
+        importer: Importer,
+    ) -> None:
+        self._life = life
+        self._reader = reader
+        self._reload = reload
+        self._importer = importer
+        self._methods: dict[str, Callable[[Call, Reply], Awaitable[Document]]] = {
+            "Status": self._status,
+            "Pause": self._pause,
+            "Resume": self._resume,
+            "Reload": self._reloaded,
+            "Scan": self._scan,
+            "Wait": self._wait,
+            "Import": importer.call,
+            "Why": self._why,
+            "History": self._history,
+            "Queue": self._queue,
+            "Failures": self._failures,
+            "Retry": self._retry,
+            "Dismiss": self._dismiss,
+            "Duplicates": self._duplicates,
+            "Monitor": self._monitor,
+        }
+
+    async def call(self, call: Call, reply: Reply) -> Document:
+        """Do what a client asks for."""
+        return await self._methods[call.method](call, reply)
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        return self._life.pipeline
+
+    # -- state ----------------------------------------------------------------------------------------
+
+    async def _status(self, call: Call, reply: Reply) -> Document:
+        return status(self._life)
+
+    async def _pause(self, call: Call, reply: Reply) -> Document:
+        seconds = call.parameters["for_s"]
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise InvalidParameter("for_s")
+        names = self._names(call) or [EVERYTHING]
+        await self._pipeline.pause(names, seconds)
+        return {"paused": [_paused(pause) for pause in self._pipeline.pauses.all()]}
+
+    async def _resume(self, call: Call, reply: Reply) -> Document:
+        names = self._names(call)
+        ended = await self._pipeline.pauses.resume(names or None)
+        return {
+            "resumed": [name for name in ended if name != EVERYTHING],
+            "everything": EVERYTHING in ended,
+            "paused": [_paused(pause) for pause in self._pipeline.pauses.all()],
+        }
+
+    async def _reloaded(self, call: Call, reply: Reply) -> Document:
+        changes, warnings = await self._reload()
+        return {"changes": list(changes), "warnings": list(warnings)}
+
+    def _names(self, call: Call) -> list[str]:
+        """The watches and libraries that a call names.
+
+        Raises:
+            NoSuchName: one of them is neither.
+        """
+        known = [*self._pipeline.config.watches, *self._pipeline.config.libraries]
+        for name in call.parameters["names"] or ():
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(known) or 'none'}"
+                raise NoSuchName(name, hint)
+        return list(dict.fromkeys(call.parameters["names"] or ()))
+
+    # -- looking and waiting --------------------------------------------------------------------------
+
+    async def _scan(self, call: Call, reply: Reply) -> Document:
+        names = self._names(call)
+        watches = [one for name, one in self._pipeline.serving.watches.items() if not names or name in names]
+        shelves = [one for one in self._pipeline.shelves if not names or one.settings.name in names]
+        before = {one.name: one.watcher.found_by_scan for one in watches if one.watcher is not None}
+        async with anyio.create_task_group() as looks:
+            for served in watches:
+                looks.start_soon(self._look, served)
+            for shelf in shelves:
+                looks.start_soon(self._pipeline.shelves.look, shelf)
+        told: list[dict[str, object]] = []
+        for served in watches:
+            if served.watcher is not None:
+                found = served.watcher.found_by_scan - before[served.name]
+                told.append(_look("watch", served.name, served.watcher.state, served.watcher.error, found))
+        for shelf in shelves:
+            files, _ = self._pipeline.recorder.holdings.get(shelf.id, (0, 0))
+            told.append(_look("library", shelf.settings.name, shelf.state, shelf.error, files))
+        return {"looks": told}
+
+    async def _look(self, served: Served) -> None:
+        """Have a watch looked at, until what that showed has been taken note of."""
+        if served.watcher is not None:
+            await served.watcher.look()
+            await self._pipeline.noted()
+
+    async def _wait(self, call: Call, reply: Reply) -> Document:
+        seconds = call.parameters["timeout_s"]
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise InvalidParameter("timeout_s")
+        result = "timeout"
+        with anyio.move_on_after(math.inf if seconds is None else seconds):
+            await self._pipeline.all_served()
+            async with anyio.create_task_group() as looks:
+                for served in self._pipeline.serving.watches.values():
+                    looks.start_soon(self._look, served)
+            await self._pipeline.rest()
+            result = "held" if self._held() else "idle"
+        return {"result": result, "queue": counts_document(total(self._pipeline.counts().values()))}
+
+    def _held(self) -> bool:
+        return self._pipeline.tracker.settling > 0
+
+    # -- what was done --------------------------------------------------------------------------------
+
+    async def _why(self, call: Call, reply: Reply) -> Document:
+        path = path_from(call.parameters, "path")
+        if path is None:
+            raise InvalidParameter("path")
+        if b"/" in path:
+            self._may_name(call, path)
+        return await why(self._reader, path, waits=self._waits(path))
+
+    def _waits(self, path: bytes) -> str | None:
+        """What waits in the queue under this path, in words."""
+        for waiting in self._pipeline.tracker.listing(self._pipeline.clock.monotonic()):
+            if self._pipeline.absolute(waiting.sighting) == path:
+                state, reason = self._state_of(waiting)
+                due = f" for {waiting.due:.0f} s more" if waiting.due else ""
+                return f"it is {state.replace('_', ' ')}{due}{f': {reason}' if reason else ''}"
+        return None
+
+    async def _history(self, call: Call, reply: Reply) -> Document:
+        asked = call.parameters
+        since = None
+        if asked["since"] is not None:
+            try:
+                since = time_from(asked["since"])
+            except ValueError as error:
+                raise InvalidParameter("since") from error
+        page = functools.partial(
+            history,
+            self._reader,
+            since=since,
+            batch=asked["batch"],
+            doubtful=bool(asked["doubtful"]),
+            limit=asked["limit"],
+        )
+        return await _pages(lambda after: page(after=after), call, reply)
+
+    async def _failures(self, call: Call, reply: Reply) -> Document:
+        limit = call.parameters["limit"]
+        return await _pages(lambda after: failures(self._reader, after, limit), call, reply)
+
+    async def _duplicates(self, call: Call, reply: Reply) -> Document:
+        limit = call.parameters["limit"]
+        return await _pages(lambda after: duplicates(self._reader, after, limit), call, reply)
+
+    async def _queue(self, call: Call, reply: Reply) -> Document:
+        limit = limited(call.parameters["limit"], _PAGE, _LONGEST_PAGE)
+
+        async def page(after: int | None) -> dict[str, object]:
+            start = after or 0
+            if not 0 <= start < 1 << 62:
+                raise InvalidParameter("after")
+            listing = self._pipeline.tracker.listing(self._pipeline.clock.monotonic())
+            found = list(itertools.islice(listing, start, start + limit + 1))
+            files = [self._queued(waiting) for waiting in found[:limit]]
+            return {"files": files, "next": start + limit if len(found) > limit else None}
+
+        return await _pages(page, call, reply)
+
+    def _queued(self, waiting: Waiting) -> dict[str, object]:
+        state, reason = self._state_of(waiting)
+        sighting = waiting.sighting
+        return {
+            **path_fields("path", self._pipeline.absolute(sighting)),
+            "watch": sighting.watch,
+            "state": state,
+            "size": sighting.stat.size,
+            "due_s": waiting.due,
+            "why": reason,
+        }
+
+    def _state_of(self, waiting: Waiting) -> tuple[str, str]:
+        """What a file waits for: the state and, in words, why."""
+        root = waiting.sighting.root
+        if waiting.due is None:
+            meter = self._pipeline.tracker.progress.get((root, waiting.sighting.place))
+            return "in_flight", meter.stage if meter else "queued"
+        if waiting.held or self._pipeline.closed(root):
+            return "held", waiting.note if waiting.held else self._pipeline.why_closed(root)
+        return ("settling", waiting.note or "it has to rest") if waiting.due else ("waiting", "")
+
+    # -- changing what was done -----------------------------------------------------------------------
+
+    async def _retry(self, call: Call, reply: Reply) -> Document:
+        asked = call.parameters
+        files = await retried(
+            self._pipeline,
+            self._reader,
+            self._paths(call),
+            unparsed=bool(asked["unparsed"]),
+            dry_run=bool(asked["dry_run"]),
+        )
+        return {"files": files}
+
+    async def _dismiss(self, call: Call, reply: Reply) -> Document:
+        paths = self._paths(call)
+        if not paths:
+            raise InvalidParameter("paths")
+        count = await dismissed(self._pipeline, self._reader, paths)
+        if not count:
+            raise NotKnown("nothing that failed or is quarantined is known there", path=paths[0])
+        return {"dismissed": count}
+
+    def _paths(self, call: Call) -> list[bytes]:
+        paths = paths_from(call.parameters)
+        for path in paths:
+            self._may_name(call, path)
+        return paths
+
+    def _may_name(self, call: Call, path: bytes) -> None:
+        """Members of the group may name what lies in watches and libraries, and nothing else.
+
+        Raises:
+            NotPermitted: this peer may not name this path.
+        """
+        if call.peer.trusted:
+            return
+        plain = os.path.normpath(path)
+        roots = (os.fsencode(root.path) for root in self._pipeline.config.roots())
+        if not any(plain == root or plain.startswith(root.rstrip(b"/") + b"/") for root in roots):
+            raise NotPermitted("lies in no watch and no library", path=path, remedy="root may name any path")
+
+    # -- following ------------------------------------------------------------------------------------
+
+    async def _monitor(self, call: Call, reply: Reply) -> Document:
+        if not call.more:
+            raise ExpectedMore
+        with self._pipeline.events.following() as follower:
+            while True:
+                events, lost = await follower.take()
+                for event in events:
+                    await reply(_event(event))
+                if lost:
+                    await reply(_event(Event(self._pipeline.clock.micros(), "lost"), lost))
+
+
+async def _pages(page: Callable[[Any], Awaitable[dict[str, object]]], call: Call, reply: Reply) -> Document:
+    """One page; or all of them, one reply each, for who asks for more."""
+    found = await page(call.parameters["after"])
+    while call.more and found["next"] is not None:
+        await reply(found)
+        found = await page(found["next"])
+    return found
+
+
+def _paused(pause: Pause) -> dict[str, object]:
+    return {"name": pause.name or None, "since": time_text(pause.since), "until": time_text(pause.until)}
+
+
+def _look(kind: str, name: str, state: str, error: str, files: int) -> dict[str, object]:
+    return {"name": name, "kind": kind, "state": str(state), "error": error or None, "files": files}
+
+
+def _event(event: Event, lost: int | None = None) -> dict[str, object]:
+    return {
+        "time": time_text(event.time),
+        "event": str(event.kind),
+        "name": event.name or None,
+        **path_fields("path", event.path),
+        **path_fields("destination", event.destination),
+        "state": str(event.state) or None,
+        "reason": event.reason or None,
+        "batch": event.batch,
+        "bytes": event.bytes,
+        "lost": lost,
+    }

@@ -1,0 +1,162 @@
+"""`Retry` and `Dismiss`: files that failed or are quarantined are taken again, or reported no more."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+import anyio.to_thread
+
+from mediad.control.protocol import path_fields
+from mediad.errors import NotKnown
+from mediad.files import Tree, stat_of
+from mediad.ingest.pipeline import Pipeline
+from mediad.library import QUARANTINE
+from mediad.model import Sighting
+from mediad.store.reading import Reader
+from mediad.store.troubles import Troubled, dismiss, named_among, troubles
+
+_PAGE = 2000  # files in trouble that are asked for at a time
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What comes of one file: a sighting to take, or why it cannot be."""
+
+    trouble: Troubled
+    sighting: Sighting | None
+    reason: str
+
+
+async def retried(
+    pipeline: Pipeline, reader: Reader, paths: Collection[bytes], *, unparsed: bool, dry_run: bool
+) -> list[dict[str, object]]:
+    """Have files taken again; the reply's `files`.
+
+    Args:
+        paths: absolute, of where files were seen or are now; none for all.
+        unparsed: they are filed by name, unopened.
+        dry_run: only say what would be tried.
+
+    Raises:
+        NotKnown: none of the paths is of such a file.
+    """
+    found = await _all_troubles(reader)
+    if paths:
+        found = _with_their_sets(found, named_among(found, paths))
+        if not found:
+            raise NotKnown("nothing that failed or is quarantined is known there", path=next(iter(paths)))
+    verdicts = [*_elsewhere(pipeline, found)]
+    for library, group in _by_library(pipeline, found).items():
+        verdicts += await anyio.to_thread.run_sync(_in_quarantine, pipeline, library, group)
+    for watch, group in _by_watch(pipeline, found).items():
+        verdicts += await anyio.to_thread.run_sync(_in_watch, pipeline, watch, group)
+    taken = [replace(v.sighting, again=True, unparsed=unparsed) for v in verdicts if v.sighting is not None]
+    if not dry_run:
+        pipeline.take_again(taken)
+    return [
+        {
+            **path_fields("path", verdict.trouble.place or verdict.trouble.path),
+            "retried": verdict.sighting is not None,
+            "reason": verdict.reason,
+        }
+        for verdict in verdicts
+    ]
+
+
+async def dismissed(pipeline: Pipeline, reader: Reader, paths: Collection[bytes]) -> int:
+    """Report these files no more; returns how many were reported until now."""
+    ids = [trouble.id for trouble in named_among(await _all_troubles(reader), paths)]
+    count = await pipeline.database.run(functools.partial(dismiss, ids=ids))
+    await pipeline.recorder.load()
+    return count
+
+
+async def _all_troubles(reader: Reader) -> list[Troubled]:
+    """All that failed or is quarantined and was not dismissed, page by page."""
+    found: list[Troubled] = []
+    while True:
+        after = found[-1].id if found else 0
+        page = await reader.run(functools.partial(troubles, after=after, limit=_PAGE))
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def _with_their_sets(every: Iterable[Troubled], chosen: list[Troubled]) -> list[Troubled]:
+    """The chosen files, and what is in quarantine with them: a set goes the same way whole."""
+    items = {trouble.item for trouble in chosen if trouble.kept is not None}
+    known = {trouble.id for trouble in chosen}
+    return [*chosen, *(one for one in every if one.kept and one.item in items and one.id not in known)]
+
+
+def _elsewhere(pipeline: Pipeline, found: Iterable[Troubled]) -> Iterable[_Verdict]:
+    """Files that nobody can take now."""
+    rows = {shelf.id for shelf in pipeline.shelves if shelf.readable}
+    for trouble in found:
+        if trouble.kept is not None and trouble.library not in rows:
+            yield _Verdict(trouble, None, "its library is away")
+        elif trouble.kept is None and not _is_served(pipeline, trouble.watch):
+            yield _Verdict(trouble, None, "it came from what is no watch now")
+
+
+def _is_served(pipeline: Pipeline, watch: str) -> bool:
+    served = pipeline.serving.watches.get(watch)
+    return served is not None and not served.retiring
+
+
+def _by_library(pipeline: Pipeline, found: Iterable[Troubled]) -> dict[str, list[Troubled]]:
+    names = {shelf.id: shelf.settings.name for shelf in pipeline.shelves if shelf.readable}
+    groups: dict[str, list[Troubled]] = defaultdict(list)
+    for trouble in found:
+        if trouble.kept is not None and trouble.library in names:
+            groups[names[trouble.library]].append(trouble)
+    return groups
+
+
+def _by_watch(pipeline: Pipeline, found: Iterable[Troubled]) -> dict[str, list[Troubled]]:
+    groups: dict[str, list[Troubled]] = defaultdict(list)
+    for trouble in found:
+        if trouble.kept is None and _is_served(pipeline, trouble.watch):
+            groups[trouble.watch].append(trouble)
+    return groups
+
+
+def _in_quarantine(pipeline: Pipeline, library: str, troubles: Iterable[Troubled]) -> list[_Verdict]:
+    """Look at what lies in a library's quarantine. Blocks."""
+    shelf = pipeline.shelves.find(library)
+    assert shelf is not None
+    if shelf.library is None:
+        return [_Verdict(trouble, None, "its library is away") for trouble in troubles]
+    return [_kept(shelf.library.tree, library, trouble) for trouble in troubles]
+
+
+def _kept(tree: Tree, library: str, trouble: Troubled) -> _Verdict:
+    assert trouble.kept is not None
+    name = trouble.kept.removeprefix(QUARANTINE + b"/")
+    try:
+        with tree.dirs() as dirs:
+            stat = stat_of(tree.files.stat_at(name, dirs.fd(QUARANTINE)))
+    except OSError as error:
+        return _Verdict(trouble, None, f"cannot be found in quarantine: {error.strerror}")
+    rest = 1e9  # nobody writes there
+    sighting = Sighting(trouble.watch, trouble.path, stat, rest, kept=(library, name, trouble.item))
+    return _Verdict(trouble, sighting, "is taken out of quarantine")
+
+
+def _in_watch(pipeline: Pipeline, watch: str, troubles: Iterable[Troubled]) -> list[_Verdict]:
+    """Look at what stayed in a watch. Blocks."""
+    wanted = {trouble.path: trouble for trouble in troubles}
+    try:
+        seen, _ = pipeline.roster[watch].folder.look(wanted)
+    except OSError as error:
+        return [
+            _Verdict(trouble, None, f"cannot be looked at: {error.strerror}") for trouble in wanted.values()
+        ]
+    found = {sighting.path: sighting for sighting in seen}
+    return [
+        _Verdict(trouble, found.get(path), "is taken again" if path in found else "is no longer there")
+        for path, trouble in wanted.items()
+    ]

@@ -1,0 +1,158 @@
+"""`mediactl why`: the whole story of any path."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+
+import apsw
+
+from mediad.control.protocol import offset_text, path_fields, path_text, time_text
+from mediad.errors import Ambiguous, NotKnown
+from mediad.layout import camera
+from mediad.steering.evidence import Evidence
+from mediad.steering.fields import local_text
+from mediad.steering.looking import Look, how_it_stands, other_names, within_limit
+from mediad.store.reading import Reader
+from mediad.store.stories import Account, Told, accounts
+from mediad.store.whereabouts import BEGINNING, Subject, about_path, named, put_away, roots, same_path
+
+_MOST_NAMED = 20  # paths that one bare name may stand for in an answer
+
+_FOUND = "found in the library when it was looked at"
+
+
+async def why(
+    reader: Reader, path: bytes, look: Look = os.lstat, waits: str | None = None
+) -> dict[str, object]:
+    """The reply to `Why`: what is known of an absolute path, or of a bare name where it is unique.
+
+    Args:
+        look: asks how a file stands; may block, for ever at worst.
+        waits: what waits in the queue under this path, in words.
+
+    Raises:
+        NotKnown: nothing is known, and nothing waits. Ambiguous: a bare name stands for several files.
+    """
+    subjects = await (_by_path(reader, path) if b"/" in path else _by_name(reader, path))
+    if not subjects and waits is None:
+        raise NotKnown(
+            "nothing is known of it", path=path, remedy="give its absolute path, or a name that is unique"
+        )
+    found = await reader.run(functools.partial(accounts, subjects=subjects))
+    states = await _states(found, look)
+    return {
+        **path_fields("path", path),
+        "stories": [_story(account, state) for account, state in zip(found, states, strict=True)],
+        "waits": waits,
+    }
+
+
+# --- Finding it --------------------------------------------------------------------------------------
+
+
+async def _by_path(reader: Reader, path: bytes) -> list[Subject]:
+    if not path.startswith(b"/"):
+        return []
+    found = await reader.run(functools.partial(about_path, path=_plain(path)))
+    if found:
+        return found
+    folders = await reader.run(roots)
+    none: list[bytes] = []
+    others = await within_limit(lambda: other_names(path, folders), none)
+    return await reader.run(functools.partial(_about_any, paths=others))
+
+
+def _plain(path: bytes) -> bytes:
+    """An absolute path without repeated slashes and dots; two slashes at its begin are kept by normpath."""
+    return b"/" + os.path.normpath(path).lstrip(b"/")
+
+
+def _about_any(connection: apsw.Connection, paths: Sequence[bytes]) -> list[Subject]:
+    found = (subject for path in paths for subject in about_path(connection, path))
+    return list(dict.fromkeys(found))
+
+
+async def _by_name(reader: Reader, name: bytes) -> list[Subject]:
+    found = {one.subject: one for one in await reader.run(functools.partial(put_away, name=name))}
+    for table, beginning in BEGINNING.items():
+        at = beginning
+        while len(found) <= _MOST_NAMED:
+            more, on = await reader.run(functools.partial(named, table=table, name=name, at=at))
+            found |= {one.subject: one for one in more}
+            if on is None:
+                break
+            at = on
+    if len(found) > 1:
+        raise Ambiguous([one.path for one in found.values()][:_MOST_NAMED])
+    return await reader.run(functools.partial(_about_each, subjects=list(found)))
+
+
+def _about_each(connection: apsw.Connection, subjects: Sequence[Subject]) -> list[Subject]:
+    return [one for subject in subjects for one in same_path(connection, subject)]
+
+
+# --- Telling it --------------------------------------------------------------------------------------
+
+
+async def _states(found: Sequence[Account], look: Look) -> list[str]:
+    """How each file stands. Those that a hung filesystem keeps to itself are unknown."""
+    states = ["unknown"] * len(found)
+
+    def look_at_all() -> None:
+        for number, account in enumerate(found):
+            if account.place is not None:
+                states[number] = how_it_stands(look, account.place, account.size, account.mtime_ns)
+
+    await within_limit(look_at_all, None)
+    return states[:]
+
+
+def _story(account: Account, state: str) -> dict[str, object]:
+    seen, dated = account.seen, account.dated
+    own = Evidence.read(seen.evidence if seen else None)
+    lead = Evidence.read(dated.evidence)
+    label = account.steps[-1].label if account.steps else ""
+    return {
+        **path_fields("source", account.source),
+        "origin": account.origin,
+        "label": label or None,
+        "seen": time_text(seen.seen) if seen else None,
+        "size": seen.size if seen else account.size,
+        "digest": account.digest.hex() if account.digest else None,
+        "outcome": seen.outcome if seen else None,
+        "code": seen.code if seen else "found",
+        "reason": seen.reason if seen else _FOUND,
+        "settled": own.text("settled"),
+        "kind": seen.kind if seen else None,
+        "format": own.text("format"),
+        "media_origin": own.text("origin"),
+        "camera": camera(own.text("make"), own.text("model")),
+        "taken": local_text(dated.taken),
+        "offset": offset_text(dated.offset_min),
+        "taken_source": dated.source,
+        "taken_tag": lead.text("tag") if dated.source else "",
+        "confidence": dated.confidence,
+        "candidates": lead.candidates(dated.source),
+        "doubts": own.texts("doubts"),
+        "rule": own.text("why"),
+        "steps": [_step(step) for step in account.steps],
+        **path_fields("place", account.place),
+        "place_state": state,
+        "companions": [path_text(path) for path in account.companions],
+    }
+
+
+def _step(step: Told) -> dict[str, object]:
+    return {
+        "id": step.id,
+        "item": step.item,
+        "batch": step.batch,
+        "time": time_text(step.time),
+        "action": step.action,
+        "state": step.state,
+        **path_fields("destination", step.destination),
+        "note": step.note,
+        **path_fields("witness", step.witness),
+    }

@@ -1,0 +1,90 @@
+"""Library files that have the same content. Each question is part of a unit of work of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apsw
+
+from mediad.store.paths import under
+from mediad.store.reading import WINDOW
+
+_LAST = b"\xff" * 33  # no digest is higher
+
+
+class Copy(NamedTuple):
+    """A library file that is there as far as is known.
+
+    Attributes:
+        path: absolute. within: the path below its library.
+        found: mediad did not bring it.
+        dated: it was filed by a date; None where that is not known.
+    """
+
+    id: int
+    path: bytes
+    within: bytes
+    size: int
+    found: bool
+    dated: bool | None
+
+
+class Group(NamedTuple):
+    """Files of one content, the oldest first."""
+
+    digest: bytes
+    files: Sequence[Copy]
+
+
+# Companions are never copies on their own.
+_FILES = """
+SELECT file.id, library.path, file.path, file.size, file.role = 'found', step.id, arrival.taken IS NOT NULL
+FROM file
+JOIN library ON library.id = file.library AND library.name <> ''
+LEFT JOIN step ON step.id = file.step
+LEFT JOIN arrival ON arrival.id = step.arrival
+WHERE file.digest = ? AND file.role <> 'companion' AND NOT file.missing
+ORDER BY file.id"""
+
+
+def groups(connection: apsw.Connection, after: bytes, limit: int) -> tuple[list[Group], bytes | None]:
+    """The next groups in the order of their digests, as far as one window shows them.
+
+    Returns:
+        The groups, and the digest after which to go on; None at the end.
+    """
+    end = connection.execute(
+        "SELECT digest FROM file INDEXED BY file_digest WHERE digest > ? ORDER BY digest LIMIT 1 OFFSET ?",
+        (after, WINDOW),
+    ).fetchone()
+    several = connection.execute(
+        "SELECT digest FROM file INDEXED BY file_digest WHERE digest > ? AND digest <= ?"
+        " GROUP BY digest HAVING count(*) > 1",
+        (after, end[0] if end else _LAST),
+    )
+    found: list[Group] = []
+    for (digest,) in several:
+        files = _files(connection, digest)
+        if len(files) > 1:
+            found.append(Group(digest, files))
+        if len(found) == limit:
+            return found, digest
+    return found, end[0] if end else None
+
+
+def _files(connection: apsw.Connection, digest: bytes) -> list[Copy]:
+    return [
+        Copy(id_, under(root, path), path, size, bool(found), None if step is None else bool(dated))
+        for id_, root, path, size, found, step, dated in connection.execute(_FILES, (digest,))
+    ]
+
+
+def unread(connection: apsw.Connection) -> int:
+    """How many library files were never read, so that their copies are not known."""
+    row = connection.execute(
+        "SELECT count(*) FROM file INDEXED BY file_unread WHERE digest IS NULL AND NOT missing"
+        " AND library IN (SELECT id FROM library WHERE name <> '')"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,244 @@
+"""All that the catalogue knows of one file's way. Each question is part of a unit of work of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import apsw
+
+from mediad.layout import key_of
+from mediad.store.paths import below, under
+from mediad.store.whereabouts import Subject
+
+_MOST_STEPS = 100  # the newest; a file may be tried in vain again and again
+_MOST_COMPANIONS = 100
+
+
+class Told(NamedTuple):
+    """A step of the story.
+
+    Attributes:
+        time: microseconds since the epoch.
+        root: the batch's, and `label` its label, "" for none.
+        library: the row of the library, and `path` what the step names in it.
+        destination, witness: absolute.
+    """
+
+    id: int
+    item: int
+    batch: int
+    time: int
+    action: str
+    state: str
+    note: str
+    root: bytes
+    label: str
+    library: int | None
+    path: bytes | None
+    destination: bytes | None
+    witness_file: int | None
+    witness: bytes | None
+
+
+class Dated(NamedTuple):
+    """The date that a file was filed by, and what it was chosen from: its principal's."""
+
+    taken: str | None = None
+    offset_min: int | None = None
+    source: str | None = None
+    confidence: str | None = None
+    evidence: str | None = None
+
+
+class Seen(NamedTuple):
+    """The arrival of the story; the attributes are those of the table."""
+
+    id: int
+    watch: str
+    path: bytes
+    size: int
+    mtime_ns: int
+    seen: int
+    outcome: str | None
+    code: str
+    reason: str
+    digest: bytes | None
+    kind: str | None
+    evidence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A file's story. Paths are absolute.
+
+    Attributes:
+        origin: the name of the watch that it came from, or the folder of an import; "" if it was found.
+        source: None if it was found in a library.
+        steps: oldest first.
+        place: where it should be now, with `size` and `mtime_ns` as they should be there.
+        companions: the other files of its set.
+    """
+
+    origin: str
+    source: bytes | None
+    seen: Seen | None
+    dated: Dated
+    steps: Sequence[Told]
+    place: bytes | None
+    size: int
+    mtime_ns: int
+    digest: bytes | None
+    companions: Sequence[bytes]
+
+
+def accounts(connection: apsw.Connection, subjects: Sequence[Subject]) -> list[Account]:
+    """The stories of these rows."""
+    return [
+        _found(connection, subject.id) if subject.kind == "found" else _arrived(connection, subject.id)
+        for subject in subjects
+    ]
+
+
+def _found(connection: apsw.Connection, file: int) -> Account:
+    row = connection.execute(
+        "SELECT library.path, file.path, file.size, file.mtime_ns, file.digest"
+        " FROM file JOIN library ON library.id = file.library WHERE file.id = ?",
+        (file,),
+    ).fetchone()
+    assert row is not None
+    root, path, size, mtime_ns, digest = row
+    return Account("", None, None, Dated(), (), under(root, path), size, mtime_ns, digest, ())
+
+
+def _arrived(connection: apsw.Connection, arrival: int) -> Account:
+    row = connection.execute(
+        "SELECT id, watch, path, size, mtime_ns, seen, outcome, code, reason, digest, kind, evidence"
+        " FROM arrival WHERE id = ?",
+        (arrival,),
+    ).fetchone()
+    assert row is not None
+    seen = Seen(*row)
+    steps = _steps(connection, arrival)
+    origin, root = origin_of(connection, seen.watch)
+    if root is None and steps:
+        root = steps[-1].root
+    source = below(root, seen.path)
+    place, size, mtime_ns = _place(connection, seen, steps, source)
+    return Account(
+        origin=origin,
+        source=source,
+        seen=seen,
+        dated=_dated(connection, seen, steps),
+        steps=steps,
+        place=place,
+        size=size,
+        mtime_ns=mtime_ns,
+        digest=seen.digest,
+        companions=_companions(connection, steps, place),
+    )
+
+
+def origin_of(connection: apsw.Connection, watch: str) -> tuple[str, bytes | None]:
+    """Where arrivals of this key came from, for people: the watch's name or the import's folder; its root."""
+    row = connection.execute("SELECT kind, root FROM place WHERE key = ?", (watch,)).fetchone()
+    if row is None:
+        return watch, None
+    return origin_name(watch, row[0], row[1]), row[1]
+
+
+def origin_name(watch: str, kind: str | None, root: bytes | None) -> str:
+    """What people call the place of this key and kind; see `origin_of`."""
+    if kind == "import" and root is not None:
+        return root.decode("utf-8", "replace")
+    return watch.rpartition("@")[0] if kind == "former" else watch
+
+
+def _steps(connection: apsw.Connection, arrival: int) -> list[Told]:
+    rows = connection.execute(
+        "SELECT step.id, step.item, step.batch, step.time, step.action, step.state, step.note, batch.root,"
+        " batch.label, step.library, step.destination, library.path, witness.id, witness.path, home.path"
+        " FROM step JOIN batch ON batch.id = step.batch"
+        " LEFT JOIN library ON library.id = step.library"
+        " LEFT JOIN file AS witness ON witness.id = step.witness"
+        " LEFT JOIN library AS home ON home.id = witness.library"
+        " WHERE step.arrival = ? ORDER BY step.id DESC LIMIT ?",
+        (arrival, _MOST_STEPS),
+    )
+    found = [
+        Told(*row[:11], below(row[11], row[10]), row[12], below(row[14], row[13]))  # type: ignore[call-arg]
+        for row in rows
+    ]
+    return found[::-1]
+
+
+def _dated(connection: apsw.Connection, seen: Seen, steps: Sequence[Told]) -> Dated:
+    """A companion has its principal's date; that of a late one is in the set beside which it went."""
+    head: int | None = None
+    if steps:
+        newest = steps[-1]
+        late = newest.witness_file is not None and (seen.outcome == "filed" or seen.kind == "sidecar")
+        if newest.id != newest.item:
+            head = newest.item
+        elif late:
+            row = connection.execute("SELECT item FROM file WHERE id = ?", (newest.witness_file,)).fetchone()
+            if row is None or row[0] is None:
+                return Dated()
+            head = row[0]
+    row = connection.execute(
+        "SELECT taken, offset_min, source, confidence, evidence FROM arrival"
+        " WHERE id = coalesce((SELECT arrival FROM step WHERE id = ?), ?)",
+        (head, seen.id if head is None else None),
+    ).fetchone()
+    return Dated() if row is None else Dated(*row)
+
+
+def _place(
+    connection: apsw.Connection, seen: Seen, steps: Sequence[Told], source: bytes | None
+) -> tuple[bytes | None, int, int]:
+    """Where the file should be, its size and mtime there."""
+    for step in reversed(steps):
+        if step.state == "done" and step.destination is not None and _stands(step, seen):
+            assert step.path is not None
+            row = connection.execute(
+                "SELECT size, mtime_ns FROM file"
+                " WHERE library = ? AND name_key = ? AND path = ? AND step = ?",
+                (step.library, key_of(step.path), step.path, step.id),
+            ).fetchone()
+            return step.destination, *(row or (seen.size, seen.mtime_ns))
+    return source, seen.size, seen.mtime_ns
+
+
+def _stands(step: Told, seen: Seen) -> bool:
+    """Did it put this file there, and was that not taken back?
+
+    What a row took over from an earlier one of its path came to nothing, unless it went into quarantine.
+    """
+    return seen.outcome != "failed" if step.id >= seen.id else step.action == "quarantine"
+
+
+def _companions(connection: apsw.Connection, steps: Sequence[Told], place: bytes | None) -> list[bytes]:
+    """The other files of the set, those that came later and those that stayed where they were among them."""
+    if not steps:
+        return []
+    own = steps[-1]
+    filed = connection.execute(
+        "SELECT library.path, file.path FROM file JOIN library ON library.id = file.library WHERE item IN"
+        " (SELECT ?1 UNION SELECT item FROM file WHERE step = ?2 AND library = ?3 AND name_key = ?4)"
+        " AND NOT missing ORDER BY file.id LIMIT ?5",
+        (own.item, own.id, own.library, key_of(own.path or b""), _MOST_COMPANIONS),
+    )
+    found = dict.fromkeys(under(*row) for row in filed)
+    others = connection.execute(
+        "SELECT batch.root, coalesce(step.source, arrival.path), library.path,"
+        " iif(arrival.outcome = 'failed', NULL, step.destination)"
+        " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " LEFT JOIN library ON library.id = step.library"
+        " WHERE step.item = ? AND step.state = 'done'"
+        " ORDER BY step.id LIMIT ?",
+        (own.item, _MOST_COMPANIONS),
+    )
+    for root, path, library, destination in others:
+        found[below(library, destination) or under(root, path)] = None
+    return [path for path in found if path != place]
