@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shlex
 from collections.abc import Iterator
 
@@ -11,10 +13,11 @@ from mediad.cli.settings import SYSTEM_FILE, home, user_file
 from mediad.cli.template import Paths, render
 from mediad.config import parse
 from mediad.errors import CannotCreate, LibraryReadOnly, printable
-from mediad.library import bless
+from mediad.library import PRIVATE, bless
 from mediad.roots import check_system, synchroniser
 
 _SYSTEM = Paths("/srv/mediad/inbox", "/srv/mediad/library", "/var/lib/mediad")
+_SERVICE = "mediad"  # the user and the group of the system service
 _DEEPEST = 2  # levels below the home folder on which Syncthing's folders are looked for
 _MOST_FOLDERS = 2000  # looked into, so that a crowded home folder does not take long
 
@@ -40,9 +43,13 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
     settings = parse(text, file=file, env=os.environ, home=home())
     pictures = _pictures()
     for root in settings.roots():
-        _make_folder(root.path, root.kind)
+        made = _make_folder(root.path, root.kind)
+        if system and made and (user := _service_user()) is not None:
+            _hand_over(root.path, user.pw_uid, user.pw_gid)
     for place in settings.libraries.values():
         _bless(place.path)
+        if system:
+            _hand_over_private(place.path)
     _make_folder(os.path.dirname(file))
     _create(file, text)
     say(f"wrote {printable(file)}")
@@ -68,8 +75,17 @@ def _paths(watch: str | None, library: str | None, synced: list[str], *, system:
         watch=_written(watch) if watch else usual.watch,
         library=_written(library) if library else usual.library,
         state_dir=usual.state_dir,
+        group=_SERVICE if system and _has_group(_SERVICE) else "",
         synced=tuple((f"syncthing{number}", _written(path)) for number, path in enumerate(synced, 1)),
     )
+
+
+def _has_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _written(path: str) -> str:
@@ -81,7 +97,8 @@ def _written(path: str) -> str:
     return path.replace("$", "$$")
 
 
-def _make_folder(path: str, kind: str = "") -> None:
+def _make_folder(path: str, kind: str = "") -> bool:
+    """Make a folder where there is none; was it made?"""
     found = os.path.isdir(path)
     try:
         os.makedirs(path, exist_ok=True)
@@ -89,6 +106,32 @@ def _make_folder(path: str, kind: str = "") -> None:
         raise CannotCreate(f"cannot be made: {error.strerror}", path=path) from None
     if kind:
         say(f"{'found' if found else 'made'} {printable(path)} ({kind})")
+    return not found
+
+
+def _service_user() -> pwd.struct_passwd | None:
+    """The user that the system service runs as, where sysusers.d has made it."""
+    try:
+        return pwd.getpwnam(_SERVICE)
+    except KeyError:
+        return None
+
+
+def _hand_over(path: str, uid: int, gid: int) -> None:
+    try:
+        os.chown(path, uid, gid, follow_symlinks=False)
+    except OSError as error:
+        raise CannotCreate(f"cannot be given to its owner: {error.strerror}", path=path) from None
+
+
+def _hand_over_private(library: str) -> None:
+    """The library's private folder belongs to whom the library belongs to: that is who files into it."""
+    owner = os.stat(library)
+    private = os.path.join(library, os.fsdecode(PRIVATE))
+    for folder, names, files in os.walk(private):
+        for name in (*names, *files):
+            _hand_over(os.path.join(folder, name), owner.st_uid, owner.st_gid)
+    _hand_over(private, owner.st_uid, owner.st_gid)
 
 
 def _bless(path: str) -> None:

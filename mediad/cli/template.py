@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import tomli_w
 
 _TEXT = """\
-## mediad configuration (TOML). `mediad check-config` reports every mistake at once; `mediad run` reads
-## it when it starts. All keys and what they do: mediad.toml(5).
+## mediad configuration (TOML). `mediad check-config` reports every mistake at once; a daemon that
+## runs takes up changes with `mediactl reload`. All keys and what they do: mediad.toml(5).
 ##
 ## ~ and $VARIABLES are expanded in paths ($$ is a dollar sign). Durations: "500ms", "2s", "15m", "36h",
 ## "30d". Sizes: "2GB" (KB, MB, GB, TB), "2GiB" (KiB, MiB, GiB, TiB) or a number of bytes. Keys of the
@@ -120,12 +120,12 @@ action = "copy"
 # every = "1h"
 
 [daemon]
-## Processes that look into files: auto, 1 to 64.
+## Processes that look into files: auto, 1 to 64. This, state_dir and socket count from the next start on.
 # workers = "auto"
 ## debug, info, warning, error.
 # log_level = "info"
 ## Members of this group may use mediactl, besides root and the daemon's own user.
-# group = "mediad"
+@group@
 ## Where the catalogue is kept; local disk only. Default: $STATE_DIRECTORY (systemd sets it), then
 ## $XDG_STATE_HOME/mediad.
 # state_dir = @state_dir@
@@ -146,12 +146,18 @@ _SYNCED = """
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The paths in a configuration, as they are written there. `synced`: name and path of each folder."""
+    """What differs between configurations, as it is written there.
+
+    Attributes:
+        synced: name and path of each folder that Syncthing keeps.
+        group: whose members may use mediactl, "" for nobody's.
+    """
 
     watch: str = "~/Pictures/Inbox"
     library: str = "~/Pictures/Library"
     state_dir: str = "~/.local/state/mediad"
     synced: tuple[tuple[str, str], ...] = ()
+    group: str = ""
 
 
 def render(paths: Paths) -> str:
@@ -159,7 +165,8 @@ def render(paths: Paths) -> str:
     found = "".join(
         _SYNCED.replace("@name@", name).replace("@path@", _string(path)) for name, path in paths.synced
     )
-    text = _TEXT.replace("@found@", found)
+    group = f"group = {_string(paths.group)}" if paths.group else '# group = "mediad"'
+    text = _TEXT.replace("@found@", found).replace("@group@", group)
     for key in ("watch", "library", "state_dir"):
         text = text.replace(f"@{key}@", _string(getattr(paths, key)))
     return text

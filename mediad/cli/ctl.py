@@ -1,0 +1,345 @@
+"""The `mediactl` program: steers the daemon over its socket. Commands load what they alone need."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from mediad import __version__
+from mediad.cli import program
+from mediad.cli.output import complain
+from mediad.cli.table import screen
+from mediad.control.client import Client, TooLong, Unreachable, places
+from mediad.control.protocol import Failed
+
+T = TypeVar("T")
+
+_Arguments = argparse.Namespace
+_USAGE = 2
+_FAILED = 70  # EX_SOFTWARE of sysexits.h
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Usage errors end the program with 2."""
+    return program.run("mediactl", lambda: _command(argv))
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if argv is None else argv
+    arguments = _parser(given[0] if given else "").parse_args(given)
+    try:
+        with Client.connect(_sockets(arguments)) as client:
+            code: int = arguments.command(client, arguments)
+    except Failed as failed:
+        from mediad.cli.refusal import exit_code, explain
+
+        complain("\n".join(explain(failed)))
+        return exit_code(failed)
+    except KeyError as error:
+        complain(f"mediactl: the daemon's answer has no {error}: it is of another version; restart it")
+        return _FAILED
+    except Unreachable as error:
+        complain(f"mediactl: {error}")
+        return error.exit_code
+    except TooLong as error:
+        complain(f"mediactl: {error}; name the folder that the files are in instead")
+        return _USAGE
+    return code
+
+
+def _sockets(arguments: _Arguments) -> list[str]:
+    named: str | None = getattr(arguments, "socket", None)
+    return [named] if named else places(getattr(arguments, "which", ""), os.environ)
+
+
+# --- Arguments ---------------------------------------------------------------------------------------
+
+
+_Option = tuple[tuple[str, ...], dict[str, Any]]
+
+
+class _Command(NamedTuple):
+    """A command: its name, what it does in code and in words, and what it takes beside the shared options."""
+
+    name: str
+    run: Callable[[Client, _Arguments], int]
+    text: str
+    options: Sequence[_Option] = ()
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Argparse's own asks shutil for the width, for every argument: loading that takes milliseconds."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=(screen().columns or 80) - 2)
+
+
+def _parser(only: str = "") -> argparse.ArgumentParser:
+    """The parser of all commands.
+
+    Args:
+        only: where this names a command, the others are left out: `status` has no time for them.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mediactl", description="Steers mediad, and asks what it did.", formatter_class=_Formatter
+    )
+    parser.add_argument("--version", action="version", version=f"mediactl {__version__}")
+    _add(parser, _SHARED)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="mediactl")
+    chosen = [command for command in _commands() if command.name == only] or _commands()
+    for command in chosen:
+        text = f"{command.text[0].upper()}{command.text[1:]}."
+        added = commands.add_parser(
+            command.name, help=command.text, description=text, formatter_class=_Formatter
+        )
+        added.set_defaults(command=command.run)
+        _add(added, _SHARED)
+        _add(added, command.options)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, options: Sequence[_Option]) -> None:
+    for names, settings in options:
+        parser.add_argument(*names, **settings)
+
+
+def _option(*names: str, **settings: object) -> _Option:
+    return names, settings
+
+
+def _shared(name: str, text: str, **settings: object) -> _Option:
+    # suppressed, so that a command's missing option does not undo the one before the command
+    return _option(name, help=text, default=argparse.SUPPRESS, **settings)
+
+
+_SHARED = (
+    _shared("--json", "print JSON instead of text", action="store_true"),
+    _shared("--socket", "the daemon's socket", metavar="FILE"),
+    _shared("--user", "the user's own daemon", dest="which", action="store_const", const="user"),
+    _shared("--system", "the system's daemon", dest="which", action="store_const", const="system"),
+)
+
+
+def _commands() -> list[_Command]:
+    names = _option("names", metavar="NAME", nargs="*", type=_text, help="watch or library")
+    paths = _option("paths", metavar="PATH", nargs="+", type=_path)
+    dry_run = _option("-n", "--dry-run", action="store_true", help="only say what would happen")
+    return [
+        _Command(
+            "status",
+            _status,
+            "say whether all is well, and what is going on",
+            [_option("--watch", action="store_true", help="again each second, until interrupted")],
+        ),
+        _Command(
+            "pause",
+            _pause,
+            "take no new files, from everything or from these watches and libraries",
+            [names, _option("--for", dest="seconds", metavar="TIME", type=_duration, help='such as "2h"')],
+        ),
+        _Command("resume", _resume, "end pauses, all of them or these", [names]),
+        _Command("reload", _reload, "read the configuration anew, all or nothing"),
+        _Command("scan", _scan, "look at watches and libraries now", [names]),
+        _Command(
+            "wait",
+            _wait,
+            "wait until nothing is settling, waiting or in flight",
+            [_option("--timeout", dest="seconds", metavar="TIME", type=_duration, help='such as "60s"')],
+        ),
+        _Command(
+            "import",
+            _import,
+            "copy a card or folder in, once; the source is not touched",
+            [
+                paths,
+                _option("--library", metavar="NAME", type=_text, help="where to; default: the only one"),
+                _option("--label", metavar="TEXT", type=_text, help="for the layout's {label}"),
+                dry_run,
+            ],
+        ),
+        _Command(
+            "why",
+            _why,
+            "tell the whole story of a file",
+            [_option("path", metavar="PATH", type=_path, help="here, in the library, or a bare name")],
+        ),
+        _Command(
+            "history",
+            _history,
+            "list what was done, newest last",
+            [
+                _option("--since", metavar="TIME", type=_since, help='such as "2h", or a day or time'),
+                _option("--batch", metavar="ID", type=int, help="only this batch"),
+                _option("--doubtful", action="store_true", help="only dates of low confidence"),
+            ],
+        ),
+        _Command("queue", _queue, "list the files that wait, and what for"),
+        _Command("failures", _failures, "list what failed or is quarantined, and why"),
+        _Command(
+            "retry",
+            _retry,
+            "try failed and quarantined files again, all of them or these",
+            [
+                _option("paths", metavar="PATH", nargs="*", type=_path),
+                _option("--unparsed", action="store_true", help="file them by name, unopened"),
+                dry_run,
+            ],
+        ),
+        _Command("dismiss", _dismiss, "report failed or quarantined files no more", [paths]),
+        _Command("duplicates", _duplicates, "list library files that have the same content"),
+        _Command("monitor", _monitor, "follow what happens, until interrupted"),
+    ]
+
+
+def _duration(text: str) -> float:
+    from mediad.cli.quantities import duration
+
+    return _read(duration, text)
+
+
+def _since(text: str) -> str:
+    from mediad.cli.quantities import since
+
+    return _read(since, text)
+
+
+def _read(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _text(text: str) -> str:
+    if not text.isprintable():  # which bytes that are no text are not, either
+        raise argparse.ArgumentTypeError(f"{text!a} has characters that no name has")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, which no path is")
+    return text
+
+
+# --- Commands ----------------------------------------------------------------------------------------
+
+
+def _json(arguments: _Arguments) -> bool:
+    return getattr(arguments, "json", False)
+
+
+def _status(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.status import status
+
+    return status(client, as_json=_json(arguments), watch=arguments.watch)
+
+
+def _pause(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import pause
+
+    return pause(client, arguments.names, seconds=arguments.seconds, as_json=_json(arguments))
+
+
+def _resume(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import resume
+
+    return resume(client, arguments.names, as_json=_json(arguments))
+
+
+def _reload(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import reload
+
+    return reload(client, as_json=_json(arguments))
+
+
+def _scan(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import scan
+
+    return scan(client, arguments.names, as_json=_json(arguments))
+
+
+def _wait(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import wait
+
+    return wait(client, seconds=arguments.seconds, as_json=_json(arguments))
+
+
+def _import(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.importing import bring_in
+
+    return bring_in(
+        client,
+        arguments.paths,
+        library=arguments.library,
+        label=arguments.label,
+        dry_run=arguments.dry_run,
+        as_json=_json(arguments),
+    )
+
+
+def _why(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.why import why
+
+    return why(client, arguments.path, as_json=_json(arguments))
+
+
+def _retry(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import retry
+
+    return retry(
+        client,
+        arguments.paths,
+        unparsed=arguments.unparsed,
+        dry_run=arguments.dry_run,
+        as_json=_json(arguments),
+    )
+
+
+def _dismiss(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import dismiss
+
+    return dismiss(client, arguments.paths, as_json=_json(arguments))
+
+
+def _history(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import history
+
+    return history(
+        client,
+        start=arguments.since,
+        batch=arguments.batch,
+        doubtful=arguments.doubtful,
+        as_json=_json(arguments),
+    )
+
+
+def _queue(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import queue
+
+    return queue(client, as_json=_json(arguments))
+
+
+def _failures(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import failures
+
+    return failures(client, as_json=_json(arguments))
+
+
+def _duplicates(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import duplicates
+
+    return duplicates(client, as_json=_json(arguments))
+
+
+def _monitor(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.follow import monitor
+
+    return monitor(client, as_json=_json(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

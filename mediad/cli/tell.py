@@ -1,0 +1,156 @@
+"""Commands that list: history, queue, failures, duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mediad.cli.document import say_document, say_line
+from mediad.cli.output import complain, say
+from mediad.cli.paths import shown
+from mediad.cli.quantities import count, moment_text, since, size_text, span_text
+from mediad.cli.table import Screen, Table, screen
+from mediad.control.client import Client
+from mediad.control.protocol import path_from
+from mediad.errors import printable
+
+_LATELY = 86_400.0  # seconds that a table on a terminal goes back when nothing is asked for
+
+
+def history(client: Client, *, start: str | None, batch: int | None, doubtful: bool, as_json: bool) -> int:
+    """Print what was done, newest last; returns 0.
+
+    Args:
+        start: by RFC 3339; what was done before is left out.
+    """
+    on = screen()
+    lately = not as_json and on.columns is not None and not start and batch is None and not doubtful
+    if lately:
+        start = since(f"{_LATELY:.0f}s")
+    table = _history_table(on)
+    rows = 0
+    for page in client.pages("History", {"since": start, "batch": batch, "doubtful": doubtful}):
+        rows += len(page["rows"])
+        if as_json:
+            for row in page["rows"]:
+                say_line(row)
+        else:
+            _say_lines(table.lines(map(_history_row, page["rows"])))
+    if not as_json and not rows:
+        say("nothing was done in the last 24 hours" if lately else "nothing was done")
+    if lately:
+        complain("this is the last day; `mediactl history --since 30d` goes further back")
+    return 0
+
+
+def _history_table(on: Screen) -> Table:
+    heads = ("BATCH", "TIME", "DONE", "SIZE", "TAKEN", "FILE")
+    return Table(on, heads, right=(0, 3), elastic=(5,), words=(2,))
+
+
+def _history_row(row: dict[str, Any]) -> Sequence[str]:
+    undone = ", undone" if row["undone"] else ""
+    return (
+        str(row["batch"]),
+        moment_text(row["time"]),
+        f"{row['outcome'] or row['action']}{undone}",
+        size_text(row["size"]),
+        f"{(row['taken'] or '-')[:10]}{'?' if row['confidence'] == 'low' else ''}",
+        shown(row, "destination") or shown(row, "source"),
+    )
+
+
+def queue(client: Client, *, as_json: bool) -> int:
+    """Print the files that have no outcome yet; returns 0."""
+    if as_json:
+        return _say_merged(client, "Queue", "files")
+    table = Table(
+        screen(), ("STATE", "DUE IN", "SIZE", "FILE", "WHY"), right=(1, 2), elastic=(3, 4), words=(0,)
+    )
+    empty = True
+    for page in client.pages("Queue"):
+        empty = empty and not page["files"]
+        _say_lines(table.lines(map(_queue_row, page["files"])))
+    if empty:
+        say("nothing waits")
+    return 0
+
+
+def _queue_row(file: dict[str, Any]) -> Sequence[str]:
+    return (
+        file["state"].replace("_", " "),
+        "-" if file["due_s"] is None or file["state"] == "held" else span_text(file["due_s"]),
+        size_text(file["size"]),
+        shown(file, "path"),
+        file["why"],
+    )
+
+
+def failures(client: Client, *, as_json: bool) -> int:
+    """Print what failed or is quarantined, why, and what to type; returns 0."""
+    if as_json:
+        return _say_merged(client, "Failures", "files")
+    on = screen()
+    empty = True
+    for page in client.pages("Failures"):
+        for file in page["files"]:
+            empty = False
+            _say_lines(_failure(file, on))
+    if empty:
+        say("nothing failed, and nothing is quarantined")
+    return 0
+
+
+def _failure(file: dict[str, Any], on: Screen) -> list[str]:
+    start = f"{moment_text(file['since'])}  {file['outcome']}  {size_text(file['size'])}  "
+    line = start.replace(file["outcome"], on.word(file["outcome"])) + on.fit(shown(file, "path"), len(start))
+    moved = path_from(file, "place") not in (None, path_from(file, "path"))
+    where = [f"    now {shown(file, 'place')}"] if moved else []
+    command = [f"    {printable(file['command'])}"] if file["command"] else []
+    return [line, f"    {printable(file['reason'])}", *where, *command]
+
+
+def duplicates(client: Client, *, as_json: bool) -> int:
+    """Print groups of library files with the same content, the best of each first; returns 0."""
+    if as_json:
+        return _say_merged(client, "Duplicates", "groups")
+    on = screen()
+    groups = spare = unread = 0
+    for page in client.pages("Duplicates"):
+        unread = page["unread"]
+        for group in page["groups"]:
+            groups += 1
+            spare += sum(file["size"] for file in group["files"]) - group["files"][0]["size"]
+            _say_lines([*_group(group, on), ""])
+    say(f"{count(groups, 'group')}, {size_text(spare)} more than needed" if groups else "no duplicates")
+    if unread:
+        complain(f"{count(unread, 'library file')} never read yet: copies among them are not known")
+    return 0
+
+
+def _group(group: dict[str, Any], on: Screen) -> list[str]:
+    size = size_text(group["files"][0]["size"])
+    alike = "look alike" if group["kind"] == "similar" else f"have the same content, {size} each"
+    best = path_from(group, "best")
+    lines = [f"{count(len(group['files']), 'file')} that {alike}"]
+    for file in sorted(group["files"], key=lambda file: path_from(file, "path") != best):
+        is_best = path_from(file, "path") == best
+        lines.append(
+            on.fit(f"  {'*' if is_best else ' '} {shown(file, 'path')}") + (" (best)" if is_best else "")
+        )
+    return lines
+
+
+def _say_merged(client: Client, method: str, name: str) -> int:
+    """Print all pages of a list as one document."""
+    document: dict[str, Any] = {}
+    found: list[Any] = []
+    for document in client.pages(method):
+        found += document[name]
+    say_document({**document, name: found})
+    return 0
+
+
+def _say_lines(lines: Sequence[str]) -> None:
+    if lines:
+        say("\n".join(lines))
