@@ -15,8 +15,12 @@ identify on)::
     hints,         quiet,    digest,     pure    journal  outcome
     the truth      lease     kind, date          first    rows
 
-Stages never import each other: they hand on the frozen values of `model`, and only the pipeline, its lanes
-and the preview know them. Modules that say PURE in their first line reach neither the system nor the clock.
+Stages never import each other: they hand on the frozen values of `model`, and only what joins them (the
+pipeline, its lanes, the preview) knows them. Modules that say PURE in their first line reach neither the
+system nor the clock.
+
+A command takes this way: `cli.ctl` -> `control.client` -> socket -> `control.server` -> `steering.daemon`,
+which asks the pipeline or the catalogue.
 
 Decisions, and why:
 
@@ -48,25 +52,60 @@ Decisions, and why:
 - The preview runs the same stages and planner on a copy of the catalogue; there is no flag for pretending.
 - One SQLite database holds catalogue and journal, so that they commit together; no transaction spans an
   await.
+- Questions go to a second, read-only connection in short windows: a long `history` holds up neither filing
+  nor the checkpoints of the write-ahead log.
+- The control socket speaks Varlink. The interface definition is the one source of what travels: calls are
+  checked against it, and `--json` prints the replies.
+- Nobody but the daemon opens the catalogue; `mediactl` needs the socket and the standard library alone, and
+  each command loads only its own modules, since people wait for it.
+- Clients get a fifth of the event loop, bounded buffers and time limits; each connection is a task that
+  raises nothing. Who they are is the kernel's word (SO_PEERCRED, SO_PEERGROUPS).
+- `status` is read from memory, in one step of the event loop, so that its numbers fit together.
+- A reload is a swap: read, check and try out everything, then change over. A watch that leaves retires:
+  what is on its way is finished as planned, and only then does a successor of its name or folder begin.
+- A pause is a row in the database with a deadline in wall time, so that it outlasts restarts. It closes the
+  way from settle to the lanes; nothing that has begun is broken off.
+- An import is a watch that ends: the same stages, a batch of its own. It passes over what an earlier one
+  took only where the file is the very same and the library still has it.
+- A quarantined file that is tried again is taken from the quarantine as from a watch.
+- A filesystem may hang for ever. Looks at it have a time limit, after which the thread is left behind and no
+  other is sent after it; the place is in error, the rest goes on. Only a lane that stands still with no
+  thread at work is a fault of ours, and then the watchdog hears nothing more.
 
 The package::
 
     __main__            python -m mediad
-    cli.main            the program: arguments, exit codes
+    cli.main            mediad: arguments, commands
+    cli.ctl             mediactl: arguments, commands
+    cli.program         what both do around a command: streams, interrupts, exit codes
+    cli.output          standard streams that are closed, full or know no Unicode
     cli.settings        finds and reads the configuration file
     cli.template        the commented configuration that `init` writes
     cli.init            mediad init
-    cli.output          standard streams that are closed, full or know no Unicode
     cli.plan            mediad plan
-    service             the daemon's life: signals, logging, locks, systemd
+    cli.status          mediactl status
+    cli.steer           mediactl pause, resume, reload, scan, wait, retry, dismiss
+    cli.tell            mediactl history, queue, failures, duplicates
+    cli.why             mediactl why
+    cli.importing       mediactl import
+    cli.follow          mediactl monitor
+    cli.refusal         what an error reply means: words and exit code
+    cli.document        what --json prints
+    cli.table           tables, colours, what fits the terminal
+    cli.paths           paths between people and the socket
+    cli.quantities      sizes, times and durations as people write them
+    service             the daemon's life: signals, logging, locks, reload
+    notify              what systemd is told
     eventloop           runs the event loop
     clock               the two clocks: monotonic and wall
     model               the frozen values that cross stages
     errors              the error tree: stable code, what is done next, exit code
+    events              what happens, told to whoever follows it
     config.keys         every key, its reader and its default
     config.schema       the configuration as frozen values
     config.parse        TOML to configuration, with every problem at once
     config.checks       what is wrong between values that are right by themselves
+    config.difference   what a reload changed, in words
     config.locate       the line on which a key stands
     config.report       collects problems, warnings and origins
     config.sources      environment variables, and what paths refer to
@@ -91,10 +130,20 @@ The package::
     ingest.moves        link, take, copy, remove: how one file travels
     ingest.record       journal rows, batches, log lines
     ingest.recover      finishes or reverts what a crash cut off
+    ingest.recovered    what is written of that
     ingest.shelves      which libraries are online
     ingest.lane         identify, plan, place and record for one watch's files
+    ingest.jobs         sets are planned, and plans become what place works on
+    ingest.stages       what all lanes share
+    ingest.serving      which watches are taken from; they come, go and change
+    ingest.pauses       what is paused, and until when
+    ingest.importing    a card or folder is taken in once
+    ingest.intake       what is new of what was seen settles, and is released into the lanes
     ingest.pipeline     joins it all
     ingest.preview      the same stages for `mediad plan`
+    ingest.meter        how far the work on a file is
+    ingest.pulse        calls into a filesystem that may hang
+    ingest.health       does the work get on, and if not, whose fault is it?
     workers             the pool of processes that parse
     media.__main__      such a process
     media.wire          what it is asked and answers
@@ -118,6 +167,38 @@ The package::
     store.database      opens and migrates the database, runs units of work
     store.catalogue     what lies where
     store.journal       what is about to be done, and what was
+    store.places        the folders behind the names that arrivals have
+    store.pauses        pauses, remembered
+    store.reading       the second connection, for questions
+    store.paths         absolute paths of what rows name
+    store.history       what was done, step by step
+    store.stories       all that is known of one file's way
+    store.whereabouts   which rows tell of a path or a name
+    store.troubles      what failed or is quarantined
+    store.copies        library files with the same content
+    control.protocol    messages, paths and times on the socket
+    control.interface   interface definitions, and whether a value is as one says
+    control.client      the client's end
+    control.listener    the listening socket: where it is, who may open it
+    control.server      takes clients in, within limits
+    control.connection  one client's socket: requests in, replies out
+    control.conversation  one client's calls, one after another
+    control.calls       what a request asks for, and how an error is answered
+    control.turns       clients take turns, and leave the event loop to the pipeline
+    control.peer        who is at the other end
+    control.access      whether somebody else could read a file
+    steering.daemon     a method for each command
+    steering.status     the state of everything
+    steering.attention  what needs the user's attention, and what to type
+    steering.why        the whole story of a path
+    steering.evidence   what the catalogue keeps of a file, read
+    steering.looking    looks at files that may hang
+    steering.history    what was done
+    steering.failures   what failed or is quarantined, and what to type
+    steering.retrying   tries such files again, or reports them no more
+    steering.duplicates  library files with the same content, the best of each
+    steering.importing  checks an import, follows it, ends with a verdict
+    steering.fields     fields that several replies share
 """
 
 __version__ = "0.1.0"

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,9 @@ Try from another terminal:
     # what was filed, and what stayed behind because it is no media
     find {demo}/library -type f
     find {demo}/inbox -type f
+    # is all well? and what is the story of a file?
+    {mediactl} --socket {socket} status
+    {mediactl} --socket {socket} why IMG_4120.JPG
     # drop some more files, and watch them go
     cp {demo}/more/* {demo}/inbox/
     # what would happen to what is in the inbox now (touches nothing)
@@ -78,7 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         made = f"Made {make(folder)} files in {folder}/inbox."
     complete(folder)
-    print(NEXT.format(made=made, demo=folder, mediad=options.mediad), flush=True)
+    mediactl = str(Path(options.mediad).with_name("mediactl"))
+    told = {"made": made, "demo": folder, "mediad": options.mediad, "mediactl": mediactl}
+    print(NEXT.format(**told, socket=socket_of(folder)), flush=True)
 
 
 def make(folder: Path) -> int:
@@ -115,6 +121,17 @@ def configuration(root: Path) -> str:
         paths["socket"] = Path(tempfile.mkdtemp(prefix="mediad-demo-")) / "control"
     # A TOML string may be written as a JSON one.
     return CONFIG.format(**{name: json.dumps(str(path), ensure_ascii=False) for name, path in paths.items()})
+
+
+def socket_of(folder: Path) -> Path:
+    """Where the demo's configuration puts the socket, as short as may be."""
+    usual = folder / "control"
+    try:
+        config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError:  # edited; mediad says what is wrong
+        return usual
+    socket = Path(config.get("daemon", {}).get("socket", usual))
+    return usual if socket == usual.resolve() else socket
 
 
 def write(folder: Path, sample: Sample) -> bool:

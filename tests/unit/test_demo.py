@@ -75,3 +75,15 @@ def test_a_demo_that_is_there_goes_on(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "is there already" in said
     assert f"bin/mediad plan --config {folder}/config.toml" in said
+    assert f"bin/mediactl --socket {folder}/control status" in said
+
+
+def test_the_socket_that_is_shown_is_the_configured_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    demo.main([str(folder)])
+    assert f"mediactl --socket {folder}/control status" in capsys.readouterr().out
+    (folder / "config.toml").write_text('[daemon]\nsocket = "/run/other"\n', encoding="utf-8")
+    demo.main([str(folder)])
+    assert "mediactl --socket /run/other status" in capsys.readouterr().out

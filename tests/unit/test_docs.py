@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -13,18 +12,21 @@ import pytest
 
 import mediad
 from mediad import errors
-from mediad.cli.main import _parser
+from mediad.cli import output, program, refusal, steer
 from mediad.config.keys import LISTED, MANY, SINGLE
 from mediad.config.schema import DATE_SOURCES, MATCH_KEYS
+from mediad.control.calls import definitions
+from mediad.control.client import Unreachable
+from mediad.control.protocol import INTERFACE, SERVICE
 from mediad.layout import TOKENS
 from mediad.media import read, whole
 from mediad.media.formats import FORMATS
 from mediad.model import Result
+from tests.commands import PROGRAMS, commands
 from tests.conftest import PROJECT
 
-COMPLETIONS = ("mediad.bash", "_mediad", "mediad.fish")
-MAN_PAGES = ("mediad.1", "mediad.toml.5")
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/formats.md", "packaging/README.md")
+MAN_PAGES = ("mediad.1", "mediactl.1", "mediad.toml.5")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/formats.md", "docs/control.md", "packaging/README.md")
 KEYS = [(table, key) for tables in (MANY, LISTED, SINGLE) for table, keys in tables.items() for key in keys]
 
 
@@ -32,30 +34,10 @@ def text(path: str) -> str:
     return Path(PROJECT, path).read_text(encoding="utf-8")
 
 
-def commands() -> dict[str, set[str]]:
-    """Every command with its options, as argparse knows them; the program's own under ""."""
-    parser = _parser()
-    found = {"": options(parser)}
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            found |= {name: options(command) for name, command in action.choices.items()}
-    return found
-
-
-def options(parser: argparse.ArgumentParser) -> set[str]:
-    return {option for action in parser._actions for option in action.option_strings}
-
-
 def error_classes(base: type[errors.MediadError] = errors.MediadError) -> Iterator[type[errors.MediadError]]:
     yield base
     for child in base.__subclasses__():
         yield from error_classes(child)
-
-
-def man(page: str) -> str:
-    """A man page's text without its markup, as far as words go."""
-    lines = [line for line in text(f"docs/man/{page}").splitlines() if not line.startswith('.\\"')]
-    return re.sub(r"^\.", "", "\n".join(lines), flags=re.MULTILINE)
 
 
 def section(page: str, title: str) -> str:
@@ -74,70 +56,59 @@ def tables(path: str) -> list[list[str]]:
     ]
 
 
-# --- The program -------------------------------------------------------------------------------------
+# --- The programs ------------------------------------------------------------------------------------
 
 
-def test_every_command_and_option_is_in_the_man_page() -> None:
-    page = text("docs/man/mediad.1")
-    for command, its_options in commands().items():
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_command_and_option_is_in_the_man_page(name: str) -> None:
+    page = text(f"docs/man/{name}.1")
+    for command, its_options in commands(name).items():
         assert not command or f"\n.It Cm {command}\n" in page
         for option in its_options:
             mark = f"Fl Fl {option[2:]}" if option.startswith("--") else f"Fl {option[1:]}"
-            assert re.search(rf"{re.escape(mark)}\b", section("mediad.1", "OPTIONS")), option
-            assert re.search(rf"{re.escape(mark)}\b", section("mediad.1", "SYNOPSIS")), option
+            assert re.search(rf"{re.escape(mark)}\b", section(f"{name}.1", "OPTIONS")), option
+            assert re.search(rf"{re.escape(mark)}\b", section(f"{name}.1", "SYNOPSIS")), option
 
 
-def test_the_man_page_has_no_other_option() -> None:
-    known = set().union(*commands().values())
-    named = {f"--{name}" for name in re.findall(r"Fl Fl ([a-z-]+)", text("docs/man/mediad.1"))}
-    assert named - known == set()
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_man_page_has_no_other_command_or_option(name: str) -> None:
+    known = commands(name)
+    named = {f"--{option}" for option in re.findall(r"Fl Fl ([a-z-]+)", text(f"docs/man/{name}.1"))}
+    assert named - set().union(*known.values()) == set()
+    told = re.findall(r"^\.It Cm (\S+)$", section(f"{name}.1", "DESCRIPTION"), re.MULTILINE)
+    assert sorted(told) == sorted(known.keys() - {""})
 
 
-@pytest.mark.parametrize("name", COMPLETIONS)
-def test_every_command_and_option_is_completed(name: str) -> None:
-    script = text(f"packaging/completions/{name}")
-    for command, its_options in commands().items():
-        assert command in script
-        for option in its_options - {"-h"}:
-            written = f"-l {option[2:]} " if name == "mediad.fish" else option
-            assert written in script, (command, option)
-    for table, keys in SINGLE.items():
-        assert all(re.search(rf"\b{table}\.{key}\b", script) for key in keys)
+def test_the_readme_has_a_row_for_each_command_that_steers() -> None:
+    after = text("README.md").partition("## Steer it")[2].partition("\n**")[0]
+    rows = re.findall(r"^\| `mediactl ([a-z]+)(.*?)` \|(.*)", after, re.MULTILINE)
+    known = commands("mediactl")
+    assert sorted(command for command, _, _ in rows) == sorted(known.keys() - {""})
+    for command, synopsis, told in rows:
+        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", synopsis + told))
+        ours = known[command] - known[""] - {"-n", "--dry-run"}
+        assert named - {"-n"} == ours, command
+        assert ("-n" in named) == ("--dry-run" in known[command]), command
 
 
-def completed(*words: str) -> set[str]:
-    """What bash offers for the last of these words."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash")
-    script = (
-        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mediad; '
-        'printf "%s\\n" "${COMPREPLY[@]-}"'
-    )
-    file = str(PROJECT / "packaging/completions/mediad.bash")
-    shown = subprocess.run(
-        ["bash", "-uc", script, "-", file, "mediad", *words], capture_output=True, text=True, check=True
-    )
-    assert shown.stderr == ""
-    return set(shown.stdout.split())
+def exit_codes(name: str) -> set[int]:
+    """All that a program can end with."""
+    both = {0, 2, output.EXIT_OUTPUT, program.EXIT_INTERRUPTED}
+    if name == "mediad":
+        return both | {error.exit_code for error in error_classes()} | {1, 3}
+    unreachable = {error.exit_code for error in Unreachable.__subclasses__()}
+    answers = {*refusal._EXITS.values(), refusal._SOFTWARE, *steer._WAIT_ENDS.values()}
+    return both | unreachable | answers | {errors.SourceGone.exit_code}
 
 
-def test_bash_completes() -> None:
-    everything = commands()
-    assert completed("") == everything.keys() - {""}
-    for command, its_options in everything.items():
-        assert completed(*filter(None, (command, "-"))) == its_options - {"-h"}
-    assert completed("--config", "c.toml", "run", "--o") == {"--once"}
-    assert completed("run", "--set", "trash.") == {"trash.keep="}
-    assert completed("run", "--set", "trash.keep", "=", "3") == set()
-    assert completed("run", "") == set()
-
-
-def test_exit_codes_are_documented() -> None:
-    codes = {str(error.exit_code) for error in error_classes()} | {"0", "1", "2", "3", "130"}
-    assert set(re.findall(r"^\.It ([0-9]+)$", section("mediad.1", "EXIT STATUS"), re.MULTILINE)) == codes
+@pytest.mark.parametrize(("column", "name"), [(1, "mediad"), (2, "mediactl")])
+def test_exit_codes_are_documented(column: int, name: str) -> None:
+    codes = exit_codes(name)
+    told = re.findall(r"^\.It ([0-9]+)$", section(f"{name}.1", "EXIT STATUS"), re.MULTILINE)
+    assert sorted(map(int, told)) == sorted(codes)
     after = text("README.md").partition("| exit code |")[2].partition("\n\n")[0]
-    cells = [line.split("|")[1] for line in after.splitlines()[2:]]
-    assert set(re.findall(r"\b[0-9]+\b", " ".join(cells))) == codes
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in after.splitlines()[2:]]
+    assert {int(row[0]) for row in rows if row[column]} == codes
 
 
 def test_every_error_is_in_the_table_of_errors() -> None:
@@ -206,6 +177,61 @@ def test_no_other_layout_token_is_documented() -> None:
     for path in ("README.md", "docs/man/mediad.toml.5"):
         named = set(re.findall(r"(?<![{$])\{([a-z]+)[:|}]", text(path)))
         assert named - set(TOKENS) == {"token"}, path
+
+
+def reserved_keys() -> set[tuple[str, str]]:
+    """The keys that the man page says have no effect yet."""
+    found = set()
+    for table, title in SECTIONS.items():
+        for entry in section("mediad.toml.5", title).split("\n.It Va ")[1:]:
+            if re.search(r"^\.Em Reserved\b", entry, re.MULTILINE):
+                found |= {(table, key) for key in entry.partition("\n")[0].split(" , ")}
+    return found
+
+
+def test_the_readme_names_the_same_keys_without_effect() -> None:
+    said = text("README.md").partition("have no effect yet: ")[2].partition(".\n")[0]
+    one_by_one = {(table, key) for table, key in re.findall(r"`([a-z]+)\.([a-z_]+)`", said)}
+    whole = set(re.findall(r"`\[+([a-z]+)\]+`", said))
+    assert one_by_one | {(table, key) for table, key in KEYS if table in whole} == reserved_keys()
+
+
+def test_keys_without_effect_are_those_that_nothing_reads() -> None:
+    package = Path(PROJECT, "mediad")
+    read = "".join(
+        path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "config"
+    )
+    for table, keys in SINGLE.items():
+        for key in keys:
+            attribute = "sockets" if key == "socket" else key
+            is_read = re.search(rf"(?<!`)\b{table}\.{attribute}\b", read) is not None
+            assert is_read != ((table, key) in reserved_keys()), f"{table}.{key}"
+
+
+# --- The control protocol ----------------------------------------------------------------------------
+
+
+def test_every_method_is_documented() -> None:
+    after = text("docs/control.md").partition("| method |")[2].partition("\n\n")[0]
+    named = [
+        method for line in after.splitlines()[2:] for method in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    assert sorted(named) == sorted(definitions()[INTERFACE].methods)
+
+
+def test_every_error_that_is_answered_is_documented() -> None:
+    after = text("docs/control.md").partition("| error | when |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in after.splitlines()[2:]]
+    exits = {name: int(row[2]) for row in rows for name in re.findall(r"(\w+)`", row[0])}
+    own = definitions()[INTERFACE].errors
+    assert {name: exits[name] for name in own} == refusal._EXITS
+    assert exits.keys() - own.keys() <= definitions()[SERVICE].errors.keys()
+
+
+def test_the_example_in_python_is_whole() -> None:
+    example = text("docs/control.md").partition("```python\n")[2].partition("```")[0]
+    compile(example, "docs/control.md", "exec")
+    assert set(re.findall(r'call\(connection, "(\w+)"', example)) <= set(definitions()[INTERFACE].methods)
 
 
 # --- The formats -------------------------------------------------------------------------------------
@@ -284,6 +310,6 @@ def test_man_pages_are_sound(page: str, tmp_path: Path) -> None:
 def test_the_documents_name_no_command_that_is_not() -> None:
     for path in (*DOCUMENTS, *(f"docs/man/{page}" for page in MAN_PAGES)):
         content = text(path)
-        assert "mediactl" not in content
-        for name in re.findall(r"(?:`|\$ )mediad ([a-z][a-z-]*)", content):
-            assert name in commands(), f"{path}: mediad {name}"
+        mentions = re.findall(r"(?:`|\$ |^\.Ic )(media(?:d|ctl)) ([a-z][a-z-]*)", content, re.MULTILINE)
+        for name, command in mentions:
+            assert command in commands(name), f"{path}: {name} {command}"

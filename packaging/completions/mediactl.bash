@@ -1,0 +1,60 @@
+# bash completion for mediactl; loaded by bash-completion, or with `source`
+
+# the names of watches and libraries, as the daemon has them
+_mediactl_names() {
+    mediactl status --json 2>/dev/null | grep -o '"name": "[^"]*"' | cut -d '"' -f 4
+}
+
+_mediactl() {
+    local commands='
+        status pause resume reload scan wait import why history queue failures retry dismiss duplicates monitor'
+    local shared='--help --json --socket --user --system' command='' word options=''
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        if [[ " $(echo $commands) " == *" $word "* ]]; then
+            command=$word
+            break
+        fi
+    done
+
+    case $previous in
+    --socket)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --library)
+        mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current")
+        return
+        ;;
+    --for | --timeout | --since | --batch | --label)
+        return
+        ;;
+    esac
+
+    case $command in
+    '') options='--version' ;;
+    status) options='--watch' ;;
+    pause) options='--for' ;;
+    wait) options='--timeout' ;;
+    import) options='--library --label -n --dry-run' ;;
+    history) options='--since --batch --doubtful' ;;
+    retry) options='--unparsed -n --dry-run' ;;
+    esac
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$shared $options" -- "$current")
+        return
+    fi
+    case $command in
+    '') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current") ;;
+    pause | resume | scan) mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current") ;;
+    import | why | retry | dismiss)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        ;;
+    esac
+}
+
+complete -F _mediactl mediactl
