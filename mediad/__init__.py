@@ -131,6 +131,7 @@ The package::
     ingest.record       journal rows, batches, log lines
     ingest.recover      finishes or reverts what a crash cut off
     ingest.recovered    what is written of that
+    ingest.shelf        a library and how it is
     ingest.shelves      which libraries are online
     ingest.lane         identify, plan, place and record for one watch's files
     ingest.jobs         sets are planned, and plans become what place works on
@@ -165,6 +166,7 @@ The package::
     media.conclude      the date that is believed, the origin, the evidence
     media.zone          time zones by name
     store.database      opens and migrates the database, runs units of work
+    store.world         what the planner asks
     store.catalogue     what lies where
     store.journal       what is about to be done, and what was
     store.places        the folders behind the names that arrivals have

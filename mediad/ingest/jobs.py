@@ -14,6 +14,7 @@ from mediad.ingest.stages import Stages
 from mediad.media import companions
 from mediad.model import Held, Plan
 from mediad.store import catalogue
+from mediad.store.world import CatalogueWorld
 
 if TYPE_CHECKING:
     from mediad.ingest.lane import Lane
@@ -27,7 +28,7 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
         for member in held.set.members:
             stages.enter(member.sighting, "planning")
     since = stages.clock.micros() - _COMPANION_WINDOW
-    world = catalogue.CatalogueWorld(connection, stages.shelves.readable(), since)
+    world = CatalogueWorld(connection, stages.shelves.readable(), since)
     jobs: list[Job] = []
     for held in helds:
         if any(catalogue.under_way(connection, member.sighting) for member in held.set.members):

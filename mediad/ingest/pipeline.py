@@ -30,7 +30,8 @@ from mediad.ingest.record import Recorder
 from mediad.ingest.roster import Roster, library_folder
 from mediad.ingest.serving import Renamed, Served, Serving
 from mediad.ingest.settle import Tracker
-from mediad.ingest.shelves import Shelf, Shelves
+from mediad.ingest.shelf import Shelf
+from mediad.ingest.shelves import Shelves
 from mediad.ingest.stages import Stages
 from mediad.ingest.watch import State, Watcher
 from mediad.library import OpenLibrary

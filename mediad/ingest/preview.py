@@ -31,6 +31,7 @@ from mediad.media import companions
 from mediad.model import Held, Plan, Result, Settled, Sighting
 from mediad.store import catalogue
 from mediad.store.database import Database
+from mediad.store.world import CatalogueWorld
 from mediad.workers import WorkerPool
 
 _BATCH = 32
@@ -199,7 +200,7 @@ class Preview:
 
     def _plan(self, sets: Sequence[Held], connection: apsw.Connection) -> list[Forecast]:
         rows = {name: row for name, (row, _) in self._libraries.items()}
-        world = catalogue.CatalogueWorld(connection, rows, 0)
+        world = CatalogueWorld(connection, rows, 0)
         told: list[Forecast] = []
         for held in sets:
             principal = held.set.principal

@@ -13,7 +13,7 @@ from mediad.ingest.health import Health
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
-from mediad.ingest.shelves import Shelf, State
+from mediad.ingest.shelf import Shelf, State
 from mediad.model import Counts, Result, Sighting
 from mediad.steering.attention import attention
 

@@ -7,8 +7,6 @@ import signal
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from tests import samples
 from tests.system.daemon import MEEK
 from tests.system.once import QUIET, picture
@@ -80,9 +78,9 @@ def test_a_card_and_its_verdict(tmp_path: Path) -> None:
 
 def test_it_goes_on_after_the_daemon_was_killed(tmp_path: Path) -> None:
     card = tmp_path / "card"
-    pictures = fill(card, 1500)
+    pictures = fill(card, 1000)
     with Steered(tmp_path, more=QUIET) as daemon:
-        for count in (100, 600):
+        for count in (50, 500):
             process = daemon.popen("import", str(card))
             daemon.wait_until(lambda count=count: filed(daemon) >= count)  # type: ignore[misc]
             daemon.kill()
@@ -93,25 +91,23 @@ def test_it_goes_on_after_the_daemon_was_killed(tmp_path: Path) -> None:
             daemon.start()
         reply = daemon.document("import", str(card))
         assert reply["complete"]
-        assert reply["already"] >= 600
-        assert reply["already"] + reply["filed"] == 1500
+        assert reply["already"] >= 500
+        assert reply["already"] + reply["filed"] == 1000
         assert sorted(daemon.filed().values()) == sorted(pictures.values())
         assert daemon.private("tmp") == {}
         assert daemon.call("Duplicates")["groups"] == []
-        assert daemon.totals()["filed"] == 1500
+        assert daemon.totals()["filed"] == 1000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_it_goes_on_after_the_client_was_stopped(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_goes_on_after_the_client_was_interrupted(tmp_path: Path) -> None:
     card = tmp_path / "card"
     pictures = fill(card, 1000)
     with Steered(tmp_path, more=QUIET) as daemon:
         process = daemon.popen("import", str(card))
         daemon.wait_until(lambda: filed(daemon) >= 50)
-        done = finished(process, number)
-        if number == signal.SIGINT:
-            assert done.returncode == 130
-            assert "goes on where this one was" in done.stderr
+        done = finished(process, signal.SIGINT)
+        assert done.returncode == 130
+        assert "goes on where this one was" in done.stderr
         daemon.ctl("wait")
         assert filed(daemon) < 1000, "it was to be stopped in its midst"
         assert "Complete" in daemon.ctl("import", str(card)).stdout

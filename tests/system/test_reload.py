@@ -346,7 +346,7 @@ def test_a_storm_of_reloads(tmp_path: Path) -> None:
 
 # --- Work in flight ----------------------------------------------------------------------------------
 
-SIZE = 1 << 30
+SIZE = 768 << 20
 
 
 def test_a_large_copy_ends_as_it_began_and_then_the_successor_starts(tmp_path: Path) -> None:
@@ -364,10 +364,10 @@ def test_a_large_copy_ends_as_it_began_and_then_the_successor_starts(tmp_path: P
         daemon.reload()
         assert copying(daemon), "it was to be under way still"
         assert daemon.status()["watches"] == []
-        daemon.put("a.jpg", picture(1))
+        daemon.put("a.jpg", picture(1), folder=path.parent)
         daemon.ctl("wait")
         assert daemon.filed("films") == {DAY + b"a.jpg": picture(1)}
-        assert [path.stat().st_size for path in daemon.library.rglob("film.mp4")] == [SIZE]
+        assert [one.stat().st_size for one in daemon.folders["photos"].rglob("film.mp4")] == [SIZE]
         assert not (films / "2021" / "film.mp4").exists()
         assert daemon.totals()["filed"] == 2
         assert daemon.call("Why", path=str(path))["stories"][0]["origin"] == "phone"

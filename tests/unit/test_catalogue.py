@@ -12,8 +12,9 @@ import pytest
 from mediad.layout import key_of
 from mediad.model import Facts, Holder, Identity, Sighting, Stat
 from mediad.store import catalogue, journal
-from mediad.store.catalogue import Arrival, CatalogueWorld, LibraryFile, Tally
+from mediad.store.catalogue import Arrival, LibraryFile, Tally
 from mediad.store.database import open_copy
+from mediad.store.world import CatalogueWorld
 
 STAT = Stat(dev=1, ino=11, size=1000, mtime_ns=5_000_000_000, ctime_ns=6_000_000_000)
 ARRIVAL = Arrival(1, 100, "filed", "", 1000, 5_000_000_000, 6_000_000_000, 11, True, b"d" * 32)

@@ -30,7 +30,8 @@ from mediad.errors import (
 )
 from mediad.files import Files
 from mediad.ingest.pulse import Pulse
-from mediad.ingest.shelves import Shelves, State
+from mediad.ingest.shelf import State
+from mediad.ingest.shelves import Shelves
 from mediad.library import OpenLibrary, lock_file
 from mediad.store.database import Database, open_database
 from tests.crash.faulty import Faults, FaultyFiles
