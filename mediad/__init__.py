@@ -117,6 +117,7 @@ The package::
     library             marker, lock and private folder of a library
     ingest.roster       the configured watches, prepared for the stages
     ingest.watch        keeps an eye on one folder: events mark, scans decide
+    ingest.marks        what has to be looked at
     ingest.coverage     which folders inotify really covers
     ingest.scan         looks at folders
     ingest.folder       what watch and witnesses know of a scan

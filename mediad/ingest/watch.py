@@ -15,7 +15,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio
@@ -26,6 +25,7 @@ from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 from mediad.clock import Clock
 from mediad.ingest import coverage
 from mediad.ingest.folder import Folder, Report
+from mediad.ingest.marks import Marks, topmost
 from mediad.ingest.pulse import Hung, Pulse
 from mediad.model import Sighting
 
@@ -51,18 +51,6 @@ class State(enum.StrEnum):
     DEGRADED = "degraded"
     OFFLINE = "offline"
     ERROR = "error"
-
-
-@dataclass(slots=True)
-class _Marks:
-    """What has to be looked at."""
-
-    everything: bool = True
-    folders: set[bytes] = field(default_factory=set)
-    paths: set[bytes] = field(default_factory=set)
-
-    def any(self) -> bool:
-        return self.everything or bool(self.folders or self.paths)
 
 
 class Watcher:
@@ -110,7 +98,7 @@ class Watcher:
         self._poll = poll
         self._rescan = rescan
         self._arrived = arrived
-        self._marks = _Marks()
+        self._marks = Marks()
         self._wake = anyio.Event()
         self._root: os.stat_result | None = None
         self._uncovered: set[bytes] = set()
@@ -252,7 +240,7 @@ class Watcher:
 
     async def _do_what_is_due(self) -> None:
         now = self._clock.monotonic()
-        marks, self._marks = self._marks, _Marks(everything=False)
+        marks, self._marks = self._marks, Marks(everything=False)
         if marks.everything or now >= self._last_full + (
             min(self._rescan, self._poll_every) if self._poll else self._rescan
         ):
@@ -273,7 +261,7 @@ class Watcher:
 
     async def _scan_folders(self, folders: set[bytes]) -> None:
         found: dict[tuple[int, int], bytes] = {}
-        for path in _topmost(folders):
+        for path in topmost(folders):
             try:
                 found |= (await self._scan(path)).folders
             except OSError:  # gone meanwhile; its parent's events or the next scan tell
@@ -407,7 +395,7 @@ class Watcher:
     def _notify(self, stop: threading.Event, started: Callable[[], None]) -> None:
         """Runs in a thread: RustNotify walks the tree when made, which would block the event loop."""
         root = os.fsdecode(self.folder.tree.root)
-        more = [os.path.join(root, os.fsdecode(path)) for path in _topmost(self._tried) if path]
+        more = [os.path.join(root, os.fsdecode(path)) for path in topmost(self._tried) if path]
         notify = RustNotify([root, *more], False, False, 0, True, True)
         try:
             anyio.from_thread.run_sync(started)
@@ -435,12 +423,3 @@ class Watcher:
 
 def _id(result: os.stat_result) -> tuple[int, int]:
     return result.st_dev, result.st_ino
-
-
-def _topmost(paths: set[bytes]) -> list[bytes]:
-    """The paths that lie in no other of them."""
-    chosen: list[bytes] = []
-    for path in sorted(paths, key=lambda path: path.split(b"/")):
-        if not chosen or not (chosen[-1] == b"" or path == chosen[-1] or path.startswith(chosen[-1] + b"/")):
-            chosen.append(path)
-    return chosen
