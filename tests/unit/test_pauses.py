@@ -1,4 +1,4 @@
-"""Pauses end by themselves or when they are resumed, and are remembered; the wall clock may jump."""
+"""Pauses end by themselves or when they are resumed, and are remembered; clocks may jump meanwhile."""
 
 from __future__ import annotations
 
