@@ -42,6 +42,8 @@ from mediad.store.database import Database
 from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
 
+_UP_LIMIT = 15.0  # seconds for all watches to be up; longer than a hung one takes to be found out
+
 log = logging.getLogger("mediad")
 
 
@@ -128,13 +130,15 @@ class Pipeline:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.intake.settle)
                 await self.serving.start(tasks, follow=not once)
-                ready()
                 if once:
+                    ready()
                     await self._everything_once()
                     tasks.cancel_scope.cancel()
                 else:
                     tasks.start_soon(self.shelves.keep)
                     tasks.start_soon(self.pauses.keep)
+                    await self._watches_up()
+                    ready()
         finally:
             try:
                 with anyio.CancelScope(shield=True):
@@ -142,6 +146,13 @@ class Pipeline:
             finally:
                 self.shelves.close()
                 self.intake.close()
+
+    async def _watches_up(self) -> None:
+        """Wait until what can be watched is; a folder that hangs, or is very large, is not waited for."""
+        with anyio.move_on_after(_UP_LIMIT):
+            for served in self.serving.watches.values():
+                if served.watcher is not None:
+                    await served.watcher.up.wait()
 
     async def _everything_once(self) -> None:
         async with anyio.create_task_group() as looks:

@@ -66,6 +66,7 @@ class Watcher:
             gives what is to be looked at, and whether to poll it.
 
     Attributes:
+        up: set once it listens, or its root turned out to be away.
         last_complete_scan: microseconds since the epoch, None before the first.
         found_by_scan: new files that no event had announced.
     """
@@ -85,6 +86,7 @@ class Watcher:
         self.folder = folder
         self.state = State.SCANNING
         self.error = ""
+        self.up = anyio.Event()
         self.last_complete_scan: int | None = None
         self.found_by_scan = 0
         self._begun = self._ended = 0  # scans of everything
@@ -167,6 +169,7 @@ class Watcher:
                     else:
                         tasks.start_soon(self._listen, ready)
                     await ready.wait()
+                    self.up.set()
                     await self._look_while_root_stays(mounts)
                     self._stop.set()
                     tasks.cancel_scope.cancel()
@@ -177,7 +180,8 @@ class Watcher:
             mounts.close()
 
     async def _until_root_is_there(self) -> None:
-        while (found := await self._look_at_root()) is None:  # noqa: ASYNC110 - nothing tells of it
+        while (found := await self._look_at_root()) is None:
+            self.up.set()
             await anyio.sleep(_ROOT_LOOK)
         if self._arrived is not None:
             self.folder, self._poll = await self._in_thread(self._arrived)
