@@ -58,12 +58,14 @@ WHEN OLD.outcome IS NOT NULL AND (OLD.outcome, OLD.code) IS NOT ('failed', 'reve
     UPDATE tally SET files = files - 1, bytes = bytes - OLD.size
         WHERE watch = OLD.watch AND outcome = OLD.outcome AND dismissed = OLD.dismissed;
 END;
-CREATE TRIGGER arrival_turns AFTER UPDATE OF watch, outcome, code, dismissed, size ON arrival BEGIN
+CREATE TRIGGER arrival_was AFTER UPDATE OF watch, outcome, dismissed, size ON arrival
+    WHEN OLD.outcome IS NOT NULL BEGIN
     UPDATE tally SET files = files - 1, bytes = bytes - OLD.size
-        WHERE watch = OLD.watch AND outcome = OLD.outcome AND dismissed = OLD.dismissed
-            AND (OLD.outcome, OLD.code) IS NOT ('failed', 'reverted');
-    INSERT INTO tally SELECT NEW.watch, NEW.outcome, NEW.dismissed, 1, NEW.size
-        WHERE NEW.outcome IS NOT NULL AND (NEW.outcome, NEW.code) IS NOT ('failed', 'reverted')
+        WHERE watch = OLD.watch AND outcome = OLD.outcome AND dismissed = OLD.dismissed;
+END;
+CREATE TRIGGER arrival_is AFTER UPDATE OF watch, outcome, dismissed, size ON arrival
+    WHEN NEW.outcome IS NOT NULL BEGIN
+    INSERT INTO tally VALUES (NEW.watch, NEW.outcome, NEW.dismissed, 1, NEW.size)
         ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
 END;
 
