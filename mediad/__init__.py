@@ -93,13 +93,16 @@ The package::
     cli.document        what --json prints
     cli.table           tables, colours, what fits the terminal
     cli.paths           paths between people and the socket
-    cli.quantities      sizes, times and durations as people write them
+    cli.quantities      counts, times and durations as people write them
+    cli.typed           commands that are told to be typed
     service             the daemon's life: signals, logging, locks, reload
     notify              what systemd is told
     eventloop           runs the event loop
     clock               the two clocks: monotonic and wall
     model               the frozen values that cross stages
     errors              the error tree: stable code, what is done next, exit code
+    sizes               sizes as people read them
+    shell               commands for people to type
     events              what happens, told to whoever follows it
     config.keys         every key, its reader and its default
     config.schema       the configuration as frozen values
@@ -114,6 +117,7 @@ The package::
     layout              layout tokens, and the names that files get
     exclude             gitignore patterns, and those that are built in
     files               the only door to the media filesystem
+    behalf              the same, for somebody who may not read all that the daemon can
     library             marker, lock and private folder of a library
     ingest.roster       the configured watches, prepared for the stages
     ingest.watch        keeps an eye on one folder: events mark, scans decide
@@ -188,6 +192,8 @@ The package::
     control.conversation  one client's calls, one after another
     control.calls       what a request asks for, and how an error is answered
     control.turns       clients take turns, and leave the event loop to the pipeline
+    control.quotas      how many long calls each may have at a time
+    control.room        how much memory is held for clients
     control.peer        who is at the other end
     control.access      whether somebody else could read a file
     steering.daemon     a method for each command
@@ -200,7 +206,8 @@ The package::
     steering.failures   what failed or is quarantined, and what to type
     steering.retrying   tries such files again, or reports them no more
     steering.duplicates  library files with the same content, the best of each
-    steering.importing  checks an import, follows it, ends with a verdict
+    steering.importing  follows an import, ends with a verdict
+    steering.sources    what may be imported, by whom
     steering.fields     fields that several replies share
 """
 

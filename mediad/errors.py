@@ -242,3 +242,10 @@ class LibraryReadOnly(MediadError):
 
     code = "library-readonly"
     retry = Retry.HOLD
+
+
+class LibraryMoved(MediadError):
+    """A reload put the library elsewhere before the file had its name there; it is filed there anew."""
+
+    code = "library-moved"
+    retry = Retry.AGAIN

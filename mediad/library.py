@@ -23,6 +23,7 @@ from mediad import __version__, config
 from mediad.errors import AlreadyHeld, InvalidConfig, LibraryFull, LibraryOffline, LibraryReadOnly
 from mediad.files import UNSUPPORTED, Files, Tree
 from mediad.roots import filesystem
+from mediad.sizes import size_text
 
 PRIVATE = b".mediad"
 TMP = b".mediad/tmp"
@@ -107,7 +108,7 @@ class OpenLibrary:
         free = self.free = flags.f_bavail * flags.f_frsize
         if free < self.settings.min_free:
             raise LibraryFull(
-                f"{free / 1e9:.1f} GB free, min_free is {self.settings.min_free / 1e9:.1f} GB",
+                f"{size_text(free)} free, min_free is {size_text(self.settings.min_free)}",
                 path=root,
                 remedy="make room or lower min_free",
             )

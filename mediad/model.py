@@ -37,6 +37,10 @@ class Result(enum.StrEnum):
     GONE = "gone"
 
 
+PASSING = frozenset((Result.FAILED, Result.QUARANTINED, Result.IGNORED))
+"""What makes way for another outcome while the file is where it was."""
+
+
 class Stat(NamedTuple):
     """What tells one state of one file from another (stat(2)); a tuple, since some are made of every file."""
 
@@ -56,6 +60,19 @@ class Stat(NamedTuple):
         )
 
 
+class Kept(NamedTuple):
+    """Where a file lies in quarantine.
+
+    Attributes:
+        name: its name there. item: the set that it belongs to. step: the one that brought it there.
+    """
+
+    library: str
+    name: bytes
+    item: int
+    step: int
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A file seen in a watch.
@@ -66,8 +83,8 @@ class Sighting:
         excluded: the pattern that excludes it, else "".
         again: it is to be taken whatever is recorded of it (a retry, an import).
         unparsed: it is to be filed by its name, unopened.
-        kept: the library in whose quarantine it lies, its name there, and the set that it belongs to; None:
-            it lies in the watch.
+        kept: where it lies in quarantine; None: it lies in the watch.
+        was: the outcome that is recorded of it until it has another one, and that is counted; else "".
     """
 
     watch: str
@@ -78,17 +95,18 @@ class Sighting:
     excluded: str = ""
     again: bool = False
     unparsed: bool = False
-    kept: tuple[str, bytes, int] | None = None
+    kept: Kept | None = None
+    was: str = ""
 
     @property
     def root(self) -> str:
         """The name of the folder that it lies in: a watch's, or `quarantine_of` its library."""
-        return self.watch if self.kept is None else quarantine_of(self.kept[0])
+        return self.watch if self.kept is None else quarantine_of(self.kept.library)
 
     @property
     def place(self) -> bytes:
         """Where it lies in that folder."""
-        return self.path if self.kept is None else self.kept[1]
+        return self.path if self.kept is None else self.kept.name
 
 
 def quarantine_of(library: str) -> str:

@@ -80,7 +80,7 @@ class _Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Location:
     """A folder, whatever path leads to it.
 
     Attributes:
@@ -92,7 +92,7 @@ class _Place:
     ancestors: frozenset[tuple[int, int]]
     position: tuple[bytes, tuple[bytes, ...]] | None
 
-    def lies_in(self, other: _Place) -> bool:
+    def lies_in(self, other: Location) -> bool:
         """True if this is `other` or below it."""
         if other.inode in self.ancestors:
             return True
@@ -122,7 +122,7 @@ def check_system(config: Config) -> list[str]:
 
 def overlaps(config: Config) -> list[str]:
     """Watches, libraries and state directory that lie in one another on disk, of those that exist."""
-    places = {root: place for root in config.roots() if (place := _place(root.path))}
+    places = {root: place for root in config.roots() if (place := locate(root.path))}
     found = []
     for first, second in combinations(places, 2):
         if places[second].lies_in(places[first]):
@@ -137,7 +137,7 @@ def overlaps(config: Config) -> list[str]:
                 config, inner.key, f"on disk it lies inside {where}; watches and libraries have to be apart"
             )
         )
-    state = _place(_existing(config.daemon.state_dir))
+    state = locate(_existing(config.daemon.state_dir))
     for root, place in places.items():
         if state and state.lies_in(place):
             what = f'on disk it lies inside {root.kind} "{root.name}"; it has to be outside'
@@ -231,14 +231,14 @@ def _names(folder: str) -> Iterable[str]:
         return ()
 
 
-def _place(path: str) -> _Place | None:
+def locate(path: str) -> Location | None:
     """Where `path` really is; None if it does not exist or is no folder."""
     real = os.path.realpath(path)
     statuses = [_stat(folder) for folder in _upwards(real)]
     if statuses[0] is None or not stat.S_ISDIR(statuses[0].st_mode):
         return None
     inodes = [(status.st_dev, status.st_ino) for status in statuses if status]
-    return _Place(inodes[0], frozenset(inodes), _position(real))
+    return Location(inodes[0], frozenset(inodes), _position(real))
 
 
 def _position(real: str) -> tuple[bytes, tuple[bytes, ...]] | None:

@@ -26,7 +26,7 @@ from mediad.config import Config
 from mediad.config.difference import differences
 from mediad.control.listener import Listener, open_listener
 from mediad.control.server import Server
-from mediad.errors import AlreadyHeld, CatalogueBroken, InvalidConfig, LibraryReadOnly, MediadError, printable
+from mediad.errors import AlreadyHeld, CatalogueBroken, InvalidConfig, LibraryReadOnly, printable
 from mediad.files import Files
 from mediad.ingest.health import Health
 from mediad.ingest.pipeline import Pipeline
@@ -90,6 +90,7 @@ def run(load: Load, *, once: bool) -> int:
     for warning in _checked(config):
         log.warning("%s", warning)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease that is broken while we look says so by a signal
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means to reload
     _raise_descriptor_limit()
     with _state(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
@@ -172,6 +173,7 @@ class _Life:
         self._clock = Clock()
         self._started = self._clock.monotonic()
         self._reloading = anyio.Lock()
+        self._is_ready = anyio.Event()
         self.pipeline = Pipeline(config, Files(), self._clock, database, pool, last_id, lambda: self.stopping)
         self.health = Health(
             self.pipeline.serving,
@@ -188,6 +190,7 @@ class _Life:
 
     def ready(self) -> None:
         """All watches that are online are up."""
+        self._is_ready.set()
         self.manager.ready()
         for watch in self.pipeline.config.watches.values():
             where = printable(watch.path)
@@ -208,8 +211,12 @@ class _Life:
                 return
 
     async def _reload_and_say(self) -> None:
-        with contextlib.suppress(MediadError):  # which `reload` has logged
+        try:
             await self.reload()
+        except InvalidConfig:  # which `reload` has logged
+            return
+        except Exception:
+            log.exception("the configuration was not reloaded")
 
     async def reload(self) -> tuple[Sequence[str], Sequence[str]]:
         """Read the configuration anew, all or nothing; returns what changed, and warnings.
@@ -217,6 +224,7 @@ class _Life:
         Raises:
             InvalidConfig: every problem; the old configuration stays in force.
         """
+        await self._is_ready.wait()
         async with self._reloading:
             self.manager.reloading()
             try:
@@ -241,10 +249,10 @@ class _Life:
         gid = await anyio.to_thread.run_sync(_group, new)
         if problems := await self.pipeline.shelves.try_out(new):
             raise InvalidConfig(problems)
+        if self.listener is not None:  # always: an earlier try may have failed
+            await anyio.to_thread.run_sync(self.listener.regroup, gid)
         await self.pipeline.configure(new)
         log.setLevel(new.daemon.log_level.upper())
-        if self.listener is not None and new.daemon.group != old.daemon.group:
-            await anyio.to_thread.run_sync(self.listener.regroup, gid)
         self.refused = 0
         changes = differences(old, new)
         for change in changes:

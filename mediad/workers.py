@@ -193,11 +193,15 @@ class WorkerPool:
             and files of a batch that was too slow are tried again, one by one, with the whole limit each.
         idle_after: seconds without work after which a worker is ended.
         nice: how much further than the daemon the workers yield the processor.
+
+    Attributes:
+        failing: why the last one that was needed could not be had, "" if it could.
     """
 
     def __init__(
         self, size: int, *, time_limit: float = 20.0, idle_after: float = 60.0, nice: int = 0
     ) -> None:
+        self.failing = ""
         self._size = size
         self._time_limit = time_limit
         self._idle_after = idle_after
@@ -285,7 +289,12 @@ class WorkerPool:
         self, files: Sequence[File], request: bytes, limit: float, *, fresh: bool = False
     ) -> list[Facts]:
         async with self._slots:
-            worker = await self._take(fresh)
+            try:
+                worker = await self._take(fresh)
+            except InputOutput as error:
+                self.failing = error.message
+                raise
+            self.failing = ""
             try:
                 found = await worker.ask(files, request, limit)
             except BaseException as error:

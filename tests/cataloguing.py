@@ -12,7 +12,7 @@ import anyio
 
 from mediad.control.protocol import decode, encode
 from mediad.layout import key_of
-from mediad.model import Confidence, Facts, Identity, Sighting, Stat, Taken
+from mediad.model import Confidence, Facts, Identity, Kept, Sighting, Stat, Taken
 from mediad.store import catalogue, journal, places
 from mediad.store.database import open_database
 from mediad.store.reading import Reader, open_reader
@@ -75,7 +75,8 @@ class Past:
     ) -> int:
         """An intent; returns the id of the step and its arrival."""
         self.next += 1
-        sighting = Sighting(watch, path, stat or a_stat(self.next))
+        kept = Kept("photos", source, item or self.next, self._put(path)) if source else None
+        sighting = Sighting(watch, path, stat or a_stat(self.next), kept=kept)
         facts = Facts("jpeg", kind, taken=taken)  # type: ignore[arg-type]
         entry = journal.Entry(
             self.next,
@@ -133,6 +134,16 @@ class Past:
     def filed(self, path: bytes, destination: bytes, **begun: Any) -> int:
         """A file that was moved into the library; returns its step."""
         return self.finish(self.begin(path, destination, **begun))
+
+    def _put(self, path: bytes) -> int:
+        """The step that brought the file of this path into quarantine."""
+        row = self.connection.execute(
+            "SELECT max(step.id) FROM step JOIN arrival ON arrival.id = step.arrival"
+            " WHERE path = ? AND action = 'quarantine'",
+            (path,),
+        ).fetchone()
+        assert row is not None
+        return int(row[0] or 0)
 
     def unplanned(self, path: bytes, outcome: str, code: str = "code", reason: str = "because") -> int:
         """A file that needed no plan; returns its arrival."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from mediad.control import calls
+from mediad.control import calls, server
 from mediad.control.calls import Call, Reply
 from mediad.control.interface import Array, Basic, Enum, Interface, Map, Maybe, Named, Struct, Type
 from mediad.control.listener import Listener, open_listener
+from mediad.control.peer import Peer, peer_of
 from mediad.control.protocol import INTERFACE, encode
 from mediad.control.server import Server
 from tests.waiting import wait_until
@@ -218,3 +220,23 @@ def daemon() -> Scripted:
 def served(tmp_path: Path, daemon: Scripted) -> Iterator[Served]:
     with serving(tmp_path, daemon) as at_work:
         yield at_work
+
+
+@pytest.fixture
+def shared(tmp_path: Path, daemon: Scripted) -> Iterator[Served]:
+    """A server that members may use, too."""
+    with serving(tmp_path, daemon, os.getegid()) as at_work:
+        yield at_work
+
+
+def member(uid: int) -> Peer:
+    """A member of the group of `shared`."""
+    return Peer(1, uid, frozenset({os.getegid()}), trusted=False)
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> list[Peer]:
+    """Who the next client is; empty: who it is."""
+    following: list[Peer] = []
+    monkeypatch.setattr(server, "peer_of", lambda ours: following.pop(0) if following else peer_of(ours))
+    return following

@@ -6,7 +6,7 @@ import errno
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ class Scene:
         *,
         poll: bool = False,
         settle: float = 0.0,
-        arrived: Callable[[], tuple[Watched, bool]] | None = None,
+        arrived: Callable[[], Awaitable[tuple[Watched, bool]]] | None = None,
     ) -> Watcher:
         def changed(state: State, error: str) -> None:
             self.states.append((state, error))

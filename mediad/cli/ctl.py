@@ -232,10 +232,16 @@ def _json(arguments: _Arguments) -> bool:
     return getattr(arguments, "json", False)
 
 
+def _called(arguments: _Arguments) -> str:
+    from mediad.cli.typed import called
+
+    return called(getattr(arguments, "socket", ""), getattr(arguments, "which", ""))
+
+
 def _status(client: Client, arguments: _Arguments) -> int:
     from mediad.cli.status import status
 
-    return status(client, as_json=_json(arguments), watch=arguments.watch)
+    return status(client, as_json=_json(arguments), watch=arguments.watch, called=_called(arguments))
 
 
 def _pause(client: Client, arguments: _Arguments) -> int:
@@ -326,7 +332,7 @@ def _queue(client: Client, arguments: _Arguments) -> int:
 def _failures(client: Client, arguments: _Arguments) -> int:
     from mediad.cli.tell import failures
 
-    return failures(client, as_json=_json(arguments))
+    return failures(client, as_json=_json(arguments), called=_called(arguments))
 
 
 def _duplicates(client: Client, arguments: _Arguments) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from mediad.cli.document import say_line
 from mediad.cli.output import say
 from mediad.cli.paths import shown
-from mediad.cli.quantities import count, moment_text, size_text
+from mediad.cli.quantities import count, moment_text
 from mediad.cli.table import Screen, screen
 from mediad.control.client import Client, Reply
 from mediad.errors import printable
+from mediad.sizes import size_text
 
 
 def monitor(client: Client, *, as_json: bool) -> int:

@@ -10,12 +10,13 @@ from typing import Any
 from mediad.cli.document import say_document
 from mediad.cli.output import complain, draw, say
 from mediad.cli.paths import absolute, shown
-from mediad.cli.quantities import count, size_text, span_text
+from mediad.cli.quantities import count, span_text
 from mediad.cli.status import totals_text
 from mediad.cli.table import Screen, screen
 from mediad.control.client import Client, Reply
 from mediad.control.protocol import paths_parameters
 from mediad.errors import printable
+from mediad.sizes import size_text
 
 _SELDOM = 10.0  # seconds between two lines where they stay, in a log or a pipe
 _SMOOTH = 0.3  # the weight of the newest rate: calm enough to read, quick enough to see a stall; thin air

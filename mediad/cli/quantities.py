@@ -1,4 +1,4 @@
-"""Sizes, counts, times and durations as people read and write them."""
+"""Counts, times and durations as people read and write them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from mediad.control.protocol import time_from, time_text
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
 _LONGEST = 100 * 366 * 86_400.0  # what the configuration allows, too
-
-
-def size_text(size: float) -> str:
-    """Bytes in powers of 1000: "1.2 GB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        # what would round up to 1000 belongs to the next unit
-        if size < (1000 if unit == "B" else 999.5 if unit == "kB" else 999.95):
-            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def count(number: int, thing: str, things: str = "") -> str:

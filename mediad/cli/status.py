@@ -9,10 +9,12 @@ from typing import Any
 from mediad.cli.document import say_document, say_line
 from mediad.cli.output import say
 from mediad.cli.paths import shown
-from mediad.cli.quantities import count, moment_text, size_text, span_text, until_text
+from mediad.cli.quantities import count, moment_text, span_text, until_text
 from mediad.cli.table import Screen, Table, screen
+from mediad.cli.typed import CALLED, to_type
 from mediad.control.client import Client, Reply
 from mediad.errors import printable
+from mediad.sizes import size_text
 
 WAITS = ("settling", "waiting", "in_flight", "held")
 """The counts of files that have no outcome yet."""
@@ -23,18 +25,22 @@ _FLIGHTS = 10  # lines; the rest is counted
 _ILL = {"offline", "degraded", "error", "full", "readonly"}
 
 
-def status(client: Client, *, as_json: bool, watch: bool) -> int:
-    """Print the state once, or with `watch` until interrupted; returns 0."""
+def status(client: Client, *, as_json: bool, watch: bool, called: str = CALLED) -> int:
+    """Print the state once, or with `watch` until interrupted; returns 0.
+
+    Args:
+        called: this program with the options that find the daemon, for the commands that are told.
+    """
     if watch:
         try:
-            _follow(client, as_json=as_json)
+            _follow(client, as_json=as_json, called=called)
         except KeyboardInterrupt:
             return 0
     reply = client.call("Status")
     if as_json:
         say_document(reply)
     else:
-        say("\n".join(report(reply, screen())))
+        say("\n".join(report(reply, screen(), called)))
     return 0
 
 
@@ -54,6 +60,8 @@ def verdict(reply: Reply) -> tuple[str, str]:
         return "red", f"running, but {', '.join(ill)}"
     if paused := [_is(place) for place in _places(reply) if _paused(place)]:
         return "yellow", f"running; {', '.join(paused)}; {queue_text(queue)}"
+    if queue["held"]:
+        return "yellow", f"running; {queue_text(queue)}"
     return "green", f"running, all is well: {queue_text(queue)}"
 
 
@@ -63,15 +71,20 @@ def queue_text(queue: dict[str, int]) -> str:
     return ", ".join(parts) or "nothing waits"
 
 
-def report(reply: Reply, on: Screen) -> list[str]:
+def report(reply: Reply, on: Screen, called: str = CALLED) -> list[str]:
     """The whole state, in lines."""
     colour, text = verdict(reply)
     dot = on.paint("●" if on.unicode else "*", colour)
     who = f"mediad {reply['version']}, process {reply['pid']}, for {span_text(reply['uptime_s'])}"
     who += f", {reply['config']}"
     lines = [f"{dot} {on.paint(printable(text), 'bold')}", f"  {on.fit(who, 2)}"]
-    for part in (_watches, _libraries, _work, _attention):
-        lines += ["", *found] if (found := part(reply, on)) else []
+    for found in (
+        _watches(reply, on),
+        _libraries(reply, on),
+        _work(reply, on),
+        _attention(reply, on, called),
+    ):
+        lines += ["", *found] if found else []
     return lines
 
 
@@ -129,7 +142,7 @@ def _work(reply: Reply, on: Screen) -> list[str]:
     queue = _queue(reply)
     analysing = f"; {queue['to_analyse']:,} to analyse" if queue["to_analyse"] else ""
     flights = [_flight(flight, on) for flight in reply["in_flight"][:_FLIGHTS]]
-    more = len(reply["in_flight"]) - len(flights)
+    more = queue["in_flight"] - len(flights)
     return [
         f"Queue: {queue_text(queue)}{analysing}",
         *flights,
@@ -154,28 +167,28 @@ def _flight(flight: dict[str, Any], on: Screen) -> str:
     return start + on.fit(shown(flight, "path"), len(start))
 
 
-def _attention(reply: Reply, on: Screen) -> list[str]:
+def _attention(reply: Reply, on: Screen, called: str) -> list[str]:
     if not reply["attention"]:
         return []
     lines = [on.paint("Needs attention", "bold")]
     for matter in reply["attention"]:
         lines.append(f"  {on.paint('!', 'red')} {printable(matter['message'])}")
         if matter["command"]:
-            lines.append(f"      {printable(matter['command'])}")
+            lines.append(f"      {printable(to_type(matter['command'], called))}")
     return lines
 
 
 # --- Following ---------------------------------------------------------------------------------------
 
 
-def _follow(client: Client, *, as_json: bool) -> None:
+def _follow(client: Client, *, as_json: bool, called: str) -> None:
     on = screen()
     if as_json:
         _changes(client, lambda reply: {**reply, "uptime_s": 0}, lambda reply: say_line(reply, at_once=True))
     elif on.columns is None:
         _changes(client, _line, lambda reply: say(_line(reply), at_once=True))
     else:
-        _redraw(client)
+        _redraw(client, called)
 
 
 def _line(reply: Reply) -> str:
@@ -191,13 +204,13 @@ def _changes(client: Client, state: Callable[[Reply], object], tell: Callable[[R
         before = now
 
 
-def _redraw(client: Client) -> None:
+def _redraw(client: Client, called: str) -> None:
     """Draw the state anew each second, on the terminal's other screen."""
     say("\x1b[?1049h\x1b[?25l")
     try:
         for reply in _looks(client):
             on = screen()
-            lines = report(reply, on)[: max(1, on.lines - 2)]
+            lines = report(reply, on, called)[: max(1, on.lines - 2)]
             say("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", at_once=True)
     finally:
         say("\x1b[?25h\x1b[?1049l\x1b[A", at_once=True)  # up again from the line that this one ends

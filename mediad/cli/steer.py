@@ -108,7 +108,7 @@ def retry(client: Client, arguments: Sequence[str], *, unparsed: bool, dry_run: 
     if as_json:
         say_document({"files": files})
         return 0
-    done = "would be tried again" if dry_run else "tried again"
+    done = "would be tried again" if dry_run else "will be tried again"
     for file in files:
         what = done if file["retried"] else "not tried again"
         reason = f" ({printable(file['reason'])})" if file["reason"] else ""

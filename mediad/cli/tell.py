@@ -8,11 +8,14 @@ from typing import Any
 from mediad.cli.document import say_document, say_line
 from mediad.cli.output import complain, say
 from mediad.cli.paths import shown
-from mediad.cli.quantities import count, moment_text, since, size_text, span_text
+from mediad.cli.quantities import count, moment_text, since, span_text
 from mediad.cli.table import Screen, Table, screen
+from mediad.cli.typed import CALLED, to_type
 from mediad.control.client import Client
 from mediad.control.protocol import path_from
 from mediad.errors import printable
+from mediad.shell import word
+from mediad.sizes import size_text
 
 _LATELY = 86_400.0  # seconds that a table on a terminal goes back when nothing is asked for
 
@@ -86,8 +89,12 @@ def _queue_row(file: dict[str, Any]) -> Sequence[str]:
     )
 
 
-def failures(client: Client, *, as_json: bool) -> int:
-    """Print what failed or is quarantined, why, and what to type; returns 0."""
+def failures(client: Client, *, as_json: bool, called: str = CALLED) -> int:
+    """Print what failed or is quarantined, why, and what to type; returns 0.
+
+    Args:
+        called: as in `status`.
+    """
     if as_json:
         return _say_merged(client, "Failures", "files")
     on = screen()
@@ -95,19 +102,21 @@ def failures(client: Client, *, as_json: bool) -> int:
     for page in client.pages("Failures"):
         for file in page["files"]:
             empty = False
-            _say_lines(_failure(file, on))
+            _say_lines(_failure(file, on, called))
     if empty:
         say("nothing failed, and nothing is quarantined")
     return 0
 
 
-def _failure(file: dict[str, Any], on: Screen) -> list[str]:
+def _failure(file: dict[str, Any], on: Screen, called: str) -> list[str]:
     start = f"{moment_text(file['since'])}  {file['outcome']}  {size_text(file['size'])}  "
     line = start.replace(file["outcome"], on.word(file["outcome"])) + on.fit(shown(file, "path"), len(start))
     moved = path_from(file, "place") not in (None, path_from(file, "path"))
     where = [f"    now {shown(file, 'place')}"] if moved else []
-    command = [f"    {printable(file['command'])}"] if file["command"] else []
-    return [line, f"    {printable(file['reason'])}", *where, *command]
+    path = path_from(file, "path") or b""
+    dismiss = f"mediactl dismiss {word(path)}" if path.startswith(b"/") else ""
+    commands = [f"    {to_type(one, called)}" for one in (printable(file["command"]), dismiss) if one]
+    return [line, f"    {printable(file['reason'])}", *where, *commands]
 
 
 def duplicates(client: Client, *, as_json: bool) -> int:

@@ -9,11 +9,12 @@ from typing import Any
 from mediad.cli.document import say_document
 from mediad.cli.output import say
 from mediad.cli.paths import shown, story_of
-from mediad.cli.quantities import full_text, size_text
+from mediad.cli.quantities import full_text
 from mediad.cli.table import Screen, screen
 from mediad.control.client import Client, Reply
 from mediad.control.protocol import path_fields
 from mediad.errors import printable
+from mediad.sizes import size_text
 
 _Story = dict[str, Any]
 

@@ -21,6 +21,16 @@ Reply = Callable[[Mapping[str, object]], Awaitable[None]]
 """Sends one of several replies, if the caller asked for several; else does nothing."""
 
 
+class Shared(dict[str, object]):
+    """The parameters of one of several replies, which goes to several clients.
+
+    Attributes:
+        encoded: the whole message, once one of them was sent it.
+    """
+
+    encoded: bytes | None = None
+
+
 class ExpectedMore(Failed):
     """The method answers only to who asks for several replies."""
 
@@ -79,7 +89,8 @@ class Request:
             InvalidParameter: the message has what none may have; names it.
         """
         method, parameters = message["method"], message.get("parameters")
-        flags = {name: message.get(name, False) for name in ("more", "oneway", "upgrade")}
+        given = {name: message.get(name) for name in ("more", "oneway", "upgrade")}
+        flags = {name: False if value is None else value for name, value in given.items()}
         for name in message:
             if name not in flags and name not in ("method", "parameters"):
                 raise InvalidParameter(name)

@@ -18,7 +18,7 @@ Reply = dict[str, Any]
 
 SYSTEM_SOCKET = "/run/mediad/control"
 
-_PATIENCE = 30.0  # seconds; a call that needs no waiting is answered within milliseconds
+_PATIENCE = 10.0  # seconds; a call that needs no waiting is answered within milliseconds
 _NOBODY = (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED, errno.ELOOP, errno.ENAMETOOLONG)
 _BARRED = (errno.EACCES, errno.EPERM)
 
@@ -95,10 +95,9 @@ class Client:
                 return cls(sock, place)
         if barred:
             raise NotAllowed(_not_allowed(barred))
-        systemctl = "sudo systemctl" if sockets == [SYSTEM_SOCKET] else "systemctl --user"
         raise NoDaemon(
             f"no daemon answers at {' or '.join(sockets)}; "
-            f"start one with `{systemctl} start mediad` or `mediad run`"
+            f"start one with `{_systemctl(sockets[0])} start mediad` or `mediad run`"
         )
 
     def __enter__(self) -> Client:
@@ -180,6 +179,12 @@ class Client:
         remedy = parameters.get("remedy")
         raise NotAllowed(f"{message} ({remedy})" if remedy else f"{message}; {_not_allowed(self._place)}")
 
+    def _silent(self) -> str:
+        """What is there and does not answer, and what to do about it."""
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid = struct.unpack("3i", credentials)[0]
+        return f"the daemon (process {pid}) does not answer; `{_systemctl(self._place)} restart mediad`"
+
     def _frame(self) -> bytes:
         start = 0
         while (end := self._received.find(b"\0", start)) < 0:
@@ -187,7 +192,7 @@ class Client:
             try:
                 data = self._socket.recv(1 << 16)
             except TimeoutError:
-                raise NoDaemon(f"the daemon at {self._place} does not answer") from None
+                raise NoDaemon(self._silent()) from None
             except ConnectionError:
                 data = b""
             if not data:
@@ -221,6 +226,10 @@ def _request(method: str, parameters: Mapping[str, object] | None, *, more: bool
     if more:
         message["more"] = True
     return encode(message)
+
+
+def _systemctl(place: str) -> str:
+    return "sudo systemctl" if place == SYSTEM_SOCKET else "systemctl --user"
 
 
 def _not_allowed(place: str) -> str:

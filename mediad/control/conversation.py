@@ -12,11 +12,12 @@ import anyio
 import anyio.lowlevel
 
 from mediad.control import calls
-from mediad.control.calls import Call, Daemon, Request
+from mediad.control.calls import Call, Daemon, Request, Shared
 from mediad.control.connection import REQUEST_LIMIT, Connection
 from mediad.control.interface import Interface, InvalidParameter
 from mediad.control.peer import Peer
 from mediad.control.protocol import SERVICE, decode, encode
+from mediad.control.quotas import Quotas
 from mediad.control.turns import Turns
 from mediad.errors import NotPermitted
 
@@ -28,6 +29,7 @@ class Host(Protocol):
 
     daemon: Daemon
     turns: Turns
+    quotas: Quotas
     checked: bool
 
     def barred(self, peer: Peer) -> NotPermitted | None:
@@ -89,8 +91,8 @@ class Conversation:
             tasks.cancel_scope.cancel()
 
     async def _end_when_gone(self) -> None:
-        if await self._host.turns.measured(self._connection.until_gone()):
-            self.end()
+        await self._host.turns.measured(self._connection.until_gone())
+        self.end()
 
     async def _answer(self, message: Mapping[str, object]) -> bytes:
         """The last or only answer to a message, whatever happens."""
@@ -111,9 +113,19 @@ class Conversation:
     ) -> Mapping[str, object]:
         async def reply(part: Mapping[str, object]) -> None:
             if more:
-                await self._send(self._reply(interface, method, part, {"continues": True}))
+                await self._host.turns.take()
+                await self._send(self._part(interface, method, part))
 
-        return await self._host.daemon.call(Call(method, parameters, self.peer, more), reply)
+        with self._host.quotas.taken(method, self.peer):
+            return await self._host.daemon.call(Call(method, parameters, self.peer, more), reply)
+
+    def _part(self, interface: Interface, method: str, parameters: Mapping[str, object]) -> bytes:
+        """One of several replies; it is encoded once, whoever gets it."""
+        known = parameters.encoded if isinstance(parameters, Shared) else None
+        message = known or self._reply(interface, method, parameters, {"continues": True})
+        if isinstance(parameters, Shared):
+            parameters.encoded = message
+        return message
 
     def _reply(
         self,

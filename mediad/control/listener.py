@@ -15,6 +15,7 @@ from mediad.control.peer import peer_of
 from mediad.errors import AlreadyHeld, InvalidConfig, LibraryReadOnly
 from mediad.library import lock_file
 
+_LAST_PLACE = "/run/mediad/control"  # of the default ones
 _LONGEST_PATH = 107  # bytes that the kernel takes as a socket's path
 _BACKLOG = 1024  # clients that may wait to be accepted; more get EAGAIN
 
@@ -26,6 +27,7 @@ class Listener:
         socket: non-blocking.
         path: where it is.
         gid: members of this group may use it, too. group: that group's name, for messages.
+        regrouped: an eventfd(2), readable after the group has changed.
     """
 
     def __init__(self, path: Path, gid: int | None) -> None:
@@ -39,18 +41,25 @@ class Listener:
             undo.callback(os.close, self._folder)
             self._lock = lock_file(os.fsencode(path) + b".lock", "the control socket")
             undo.callback(os.close, self._lock)
+            self.regrouped = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            undo.callback(os.close, self.regrouped)
             self._refuse_what_is_there()
+            self._belongs_to(gid)
             self._inode = self._appear(gid)
             undo.pop_all()
 
     def regroup(self, gid: int | None) -> None:
         """Lets the members of another group use it, or nobody but root and the daemon's user. Blocks.
 
+        Who lost the right is refused from now on, whatever the filesystem says to it.
+
         Raises:
             InvalidConfig: the daemon may not give it to that group.
         """
+        self._belongs_to(gid)
+        os.eventfd_write(self.regrouped, 1)
         try:
-            self._permit(self._name, gid)
+            self._permit(self._name, gid, self._inode)
         except OSError as error:
             raise InvalidConfig([f"daemon.group: {_group_name(gid)}: {_why(error)}"]) from error
 
@@ -62,6 +71,7 @@ class Listener:
         self.socket.close()
         os.close(self._folder)
         os.close(self._lock)
+        os.close(self.regrouped)
 
     def _refuse_what_is_there(self) -> None:
         try:
@@ -84,18 +94,37 @@ class Listener:
             os.unlink(new, dir_fd=self._folder)
         self.socket.bind(self._reach(new))
         try:
-            self._permit(new, gid)
+            inode = self._permit(new, gid, None)
             self.socket.listen(_BACKLOG)
-            inode = _inode(os.stat(new, dir_fd=self._folder, follow_symlinks=False))
             os.rename(new, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except OSError:
             os.unlink(new, dir_fd=self._folder)
             raise
         return inode
 
-    def _permit(self, name: bytes, gid: int | None) -> None:
-        os.chown(name, -1, os.getegid() if gid is None else gid, dir_fd=self._folder)
-        os.chmod(name, 0o600 if gid is None else 0o660, dir_fd=self._folder)
+    def _permit(self, name: bytes, gid: int | None, expected: tuple[int, int] | None) -> tuple[int, int]:
+        """Gives a socket its owners and mode; whatever else may have got its name is not touched.
+
+        Args:
+            expected: which inode it is, None if that is not known yet.
+
+        Returns:
+            The inode.
+        """
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)
+        try:
+            found = os.fstat(fd)
+            ours = stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+            if not ours or expected not in (None, _inode(found)):
+                raise OSError(errno.ESTALE, "there is something else in the socket's place")
+            place = b"/proc/self/fd/%d" % fd
+            os.chown(place, -1, os.getegid() if gid is None else gid)
+            os.chmod(place, 0o600 if gid is None else 0o660)
+            return _inode(found)
+        finally:
+            os.close(fd)
+
+    def _belongs_to(self, gid: int | None) -> None:
         self.gid = gid
         self.group = _group_name(gid)
 
@@ -127,6 +156,8 @@ def open_listener(places: Sequence[str], gid: int | None) -> Listener:
             problems.append(f"daemon.socket: {place}: {_why(error)}")
         except LibraryReadOnly as error:
             problems.append(f"daemon.socket: {place}.lock: {error.message}")
+    if places[-1] == _LAST_PLACE:  # neither the configuration nor a session names another
+        problems[-1] += "; set daemon.socket, or XDG_RUNTIME_DIR"
     raise InvalidConfig(problems)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from dataclasses import dataclass
 
@@ -16,11 +17,13 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from mediad.control.calls import Daemon, definitions, error_message
-from mediad.control.connection import Buffered, Connection
+from mediad.control.connection import Connection
 from mediad.control.conversation import Conversation
 from mediad.control.listener import Listener
 from mediad.control.peer import Peer, admits, peer_of
 from mediad.control.protocol import encode
+from mediad.control.quotas import Quotas
+from mediad.control.room import Room
 from mediad.control.turns import Turns
 from mediad.errors import Busy, NotPermitted
 
@@ -29,6 +32,14 @@ log = logging.getLogger("mediad")
 MOST_CONNECTIONS = 1024
 """A small part of the descriptors that a daemon may have, and far more clients than anybody runs."""
 
+MOST_OF_A_MEMBER = 64
+"""Connections of one user who is neither root nor the daemon's own."""
+
+_RECEIVED = (
+    32 << 20,
+    8 << 20,
+)  # bytes of requests that are not handled yet: of all, and of a member; thin air
+_UNSENT = (32 << 20, 8 << 20)  # bytes of replies that wait to be read, likewise
 _KEPT_FREE = 16  # of them, so that root and the daemon's user get in, whatever the members of a group do
 _PAUSE = 1.0  # seconds, while there is no descriptor for another connection
 
@@ -62,8 +73,10 @@ class Server:
         self.daemon = daemon
         self.checked = checked
         self.turns = Turns()
+        self.quotas = Quotas()
         self._listener = listener
-        self._buffered = Buffered()
+        self.received = Room(*_RECEIVED)
+        self.unsent = Room(*_UNSENT)
         self._open: set[Conversation] = set()
         self._resting: dict[Conversation, None] = {}  # not in a call; the longest first
         self._short_of_descriptors = False
@@ -73,6 +86,7 @@ class Server:
         """Serves until it is cancelled; then calls are cancelled, and connections closed."""
         await anyio.to_thread.run_sync(definitions)  # reads files
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._end_who_lost_the_right)
             await self.turns.measured(self._accept_all(tasks))
 
     def statistics(self) -> ServerStatistics:
@@ -107,6 +121,15 @@ class Server:
         if conversation in self._open:
             self._resting[conversation] = None
 
+    async def _end_who_lost_the_right(self) -> None:
+        """Ends calls of who is no member any more after a reload; who rests is told at the next request."""
+        while True:
+            await anyio.wait_readable(self._listener.regrouped)
+            os.eventfd_read(self._listener.regrouped)
+            for conversation in self._open - self._resting.keys():
+                if self.barred(conversation.peer):
+                    conversation.end()
+
     async def _accept_all(self, tasks: TaskGroup) -> None:
         while True:
             await anyio.wait_readable(self._listener.socket)
@@ -136,23 +159,34 @@ class Server:
         if not self._make_room(peer):
             self._turn_away(ours)
             return None
-        conversation = Conversation(Connection(ours, self.turns, self._buffered), peer, self)
+        connection = Connection(ours, peer, self.turns, self.received, self.unsent)
+        conversation = Conversation(connection, peer, self)
         self._accepted += 1
         self._open.add(conversation)
         self._resting[conversation] = None
         return conversation
 
     def _make_room(self, peer: Peer) -> bool:
-        """Sees to it that there is room for one more; the connection that rests longest makes way for it."""
-        if len(self._open) < MOST_CONNECTIONS - (0 if peer.trusted else _KEPT_FREE):
+        """Sees to it that there is room for one more; one that rests makes way for it."""
+        theirs = 0 if peer.trusted else sum(one.peer.uid == peer.uid for one in self._open)
+        full = len(self._open) >= MOST_CONNECTIONS - (0 if peer.trusted else _KEPT_FREE)
+        if not full and theirs < MOST_OF_A_MEMBER:
             return True
-        longest = next(iter(self._resting), None)
+        longest = self._who_makes_way(peer, theirs)
         if longest is None:
             return False
         self._forget(longest)
         longest.end()
         self._made_way += 1
         return True
+
+    def _who_makes_way(self, peer: Peer, theirs: int) -> Conversation | None:
+        """The longest at rest: of the same user, or else another, but nobody trusted for a member."""
+        own = [one for one in self._resting if one.peer.uid == peer.uid]
+        members = [one for one in self._resting if not one.peer.trusted]
+        if peer.trusted:
+            return next(iter([*members, *self._resting]), None)
+        return next(iter(own if theirs >= MOST_OF_A_MEMBER else [*own, *members]), None)
 
     def _turn_away(self, ours: socket.socket) -> None:
         self._turned_away += 1

@@ -1,8 +1,9 @@
 """Keeps what clients ask for from taking the event loop away from the pipeline.
 
 Work for clients is measured in processor time of the loop's thread, and four times as long must pass before
-more is begun: whatever clients do, a fifth of the loop is all they get. Who wants to begin something queues
-for a turn, first come, first served, so that a flood on one connection waits behind every other client.
+more is begun: whatever clients do, a fifth of the loop is all they get. Who wants to begin something, be it
+to read a request or to send one of several replies, queues for a turn, first come, first served, so that a
+flood on one connection waits behind every other client.
 
 Measured is what runs inside of `measured`: every stretch between two points where it waits. What the loop
 itself does to wake it for a stretch cannot be told from what it does for others, and is a fixed sum instead.
@@ -23,6 +24,7 @@ _T = TypeVar("_T")
 _SHARE = 5  # clients get one part of so many
 _WAKING = 50e-6  # seconds that the loop itself takes for each stretch; 15 to 100 us were seen
 _CREDIT = 0.1  # seconds that nobody has to wait: 25 ms of work, more than one command takes
+_LONGEST = 1.0  # seconds that anybody has to wait for what was done before, whatever that was
 
 
 class Turns:
@@ -76,4 +78,6 @@ class Turns:
                 step = work.throw
 
     def _spend(self, seconds: float) -> None:
-        self._paid_at = max(self._paid_at, self._now()) + (seconds + _WAKING) * (_SHARE - 1)
+        now = self._now()
+        paid_at = max(self._paid_at, now) + (seconds + _WAKING) * (_SHARE - 1)
+        self._paid_at = min(paid_at, now + _CREDIT + _LONGEST)

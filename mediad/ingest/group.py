@@ -12,7 +12,7 @@ from mediad.ingest.meter import Meter
 from mediad.ingest.moves import Source
 from mediad.layout import cut_name, split_name
 from mediad.library import OpenLibrary
-from mediad.model import Held, Holder, Plan, Stat, Step
+from mediad.model import Held, Holder, Plan, Result, Sighting, Stat, Step
 
 _LONGEST_STEM = 200  # bytes; room for an id, an extension and ".reason.txt" within 255
 
@@ -29,7 +29,8 @@ class Task:
         placed: the file under its final name, once there. source_left: the source is gone from the watch.
         reasoned: we wrote the reason beside it.
         source_now: the source as it stands at the end, if it stays.
-        note: what has to be told of a file that was placed all the same.
+        note: what has to be told of a file that was placed all the same. lingers: that its source cannot be
+            removed.
     """
 
     id: int
@@ -50,12 +51,20 @@ class Task:
     source_now: Stat | None = None
     failed: MediadError | None = None
     note: str = ""
+    lingers: bool = False
 
     @property
     def copy_size(self) -> int:
         """Bytes that it will need in its library, as far as can be told before trying."""
         copied = self.step.action == "copy" or self.source.stat.dev != self.library.device
         return self.source.stat.size if self.name is not None and copied else 0
+
+    @property
+    def outcome(self) -> Result:
+        """What becomes of it; what could not leave quarantine is still there."""
+        if self.failed is None:
+            return self.step.outcome
+        return Result.FAILED if self.step.identity.sighting.kept is None else Result.QUARANTINED
 
     @property
     def removes(self) -> bool:
@@ -72,6 +81,11 @@ class Job:
     witness: OpenLibrary | None = None
     failed_witness: Holder | None = None
     error: MediadError | None = None
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """The files that it has tasks for."""
+        return [task.step.identity.sighting for task in self.tasks]
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:

@@ -63,9 +63,7 @@ class Health:
         since = self._hung.get(name)
         if since is None:
             return ""
-        return (
-            f"hung: no progress for {self._clock.monotonic() - since:.0f} s; a disk or mount does not answer"
-        )
+        return f"no progress for {self._clock.monotonic() - since:.0f} s: a disk or mount is slow or hangs"
 
     async def keep(self) -> None:
         """Go on looking."""
@@ -88,6 +86,8 @@ class Health:
                 self._changed(name, "")
         for gone in self._hung.keys() - set(self._serving):
             del self._hung[gone]
+        lanes = {lane for served in self._serving.values() for lane in served.lanes}
+        self._seen = {lane: seen for lane, seen in self._seen.items() if lane in lanes}
         if self._hung or self._excused():  # others may wait for those
             self.stalled = ""
 

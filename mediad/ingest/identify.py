@@ -15,6 +15,7 @@ from stat import S_ISDIR
 import anyio
 import anyio.to_thread
 
+from mediad.behalf import BARRED, Barred
 from mediad.clock import Clock
 from mediad.errors import InputOutput, MediadError, SourceChanged, SourceGone, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
@@ -253,7 +254,7 @@ class Identifier:
             return Unplanned(sighting, Result.IGNORED, "not-a-file", f"is {sighting.type.value}", evidence)
         try:
             directory, name = dirs.parent(sighting.place)
-            fd = self._files.open_file(name, directory)
+            fd = dirs.files.open_file(name, directory)  # the watch's: it may not permit all that ours would
         except OSError as error:
             return self._unopened(sighting, error)
         try:
@@ -269,6 +270,8 @@ class Identifier:
         return found
 
     def _unopened(self, sighting: Sighting, error: OSError) -> Unplanned:
+        if isinstance(error, Barred):
+            return Unplanned(sighting, Result.IGNORED, BARRED, str(error.strerror))
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return Unplanned(sighting, Result.GONE, "gone", "left the watch before it was taken")
         if error.errno in (errno.ELOOP, errno.ENXIO):

@@ -22,10 +22,13 @@ import apsw
 
 from mediad.config import Watch
 from mediad.errors import Refused
+from mediad.files import Files
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.record import MOST_TROUBLES, Batch
 from mediad.ingest.roster import Entry
 from mediad.ingest.serving import Served
+from mediad.media import companions
+from mediad.media.formats import claimed
 from mediad.model import FileType, Sighting
 from mediad.roots import filesystem
 from mediad.store import catalogue
@@ -34,9 +37,7 @@ from mediad.store.places import import_place
 
 _PATIENCE = 60.0  # seconds for which files that do not come to rest are waited for at the end
 _DONE = ("filed", "duplicate")
-
-Allowed = Callable[[Sighting], bool]
-"""May this file be read for whoever asked? Blocks."""
+_OPEN = "an earlier step with it has not ended; that is seen to when its library comes online again"
 
 
 @dataclass(slots=True)
@@ -45,8 +46,10 @@ class Progress:
 
     Attributes:
         files, size: all there are, None until that was counted; `done` and `done_size` of them have ended.
-        already: taken by an earlier import. barred: whoever asked may not read them.
-        troubles: what was not taken besides what the batch tells: path, outcome, reason.
+        already: taken by an earlier import.
+        troubled: how many were not taken besides what the batch tells; troubles: the first of them, path,
+            outcome and reason.
+        left: files among these that have no outcome.
         held: why nothing goes on.
     """
 
@@ -55,12 +58,14 @@ class Progress:
     done: int = 0
     done_size: int = 0
     already: int = 0
-    barred: int = 0
     held: str = ""
+    troubled: int = 0
+    left: int = 0
     troubles: list[tuple[bytes, str, str]] = field(default_factory=list)
 
     def trouble(self, path: bytes, outcome: str, reason: str) -> None:
         """Something was not taken."""
+        self.troubled += 1
         if len(self.troubles) < MOST_TROUBLES:
             self.troubles.append((path, outcome, reason))
 
@@ -71,7 +76,7 @@ class Import:
     Args:
         root: absolute, without links. starts: what of it to take: folders and files below it, b"" for all.
         label: what `{label}` says.
-        allowed: who asked may not read everything; None if that is root or the daemon's own user.
+        files: by which all of it is read; None: by the daemon's own.
     """
 
     def __init__(
@@ -81,7 +86,7 @@ class Import:
         starts: Sequence[bytes],
         library: str,
         label: str,
-        allowed: Allowed | None,
+        files: Files | None,
     ) -> None:
         self.progress = Progress()
         self.library = library
@@ -91,7 +96,8 @@ class Import:
         self._pipeline = pipeline
         self._starts = starts
         self._label = label
-        self._allowed = allowed
+        self._files = files
+        self._thread = anyio.CapacityLimiter(1)  # it may be held for hours
         self._stopped = threading.Event()
         self._stable = False
 
@@ -103,15 +109,23 @@ class Import:
         """
         pipeline = self._pipeline
         self.key = await pipeline.database.run(functools.partial(import_place, root=self.root))
-        while (other := pipeline.serving.get(self.key)) is not None:
-            if not other.retiring:
-                raise Refused("is being imported already", path=self.root)
-            await pipeline.changed(1.0)
-        watch = Watch.elsewhere(
-            "import", self.root.decode("utf-8", "surrogateescape"), self.library, self._label
-        )
-        entry = await anyio.to_thread.run_sync(pipeline.roster.add, self.key, watch)
-        self._stable = await anyio.to_thread.run_sync(self._inodes_last)
+        if self.key in pipeline.imports:
+            raise Refused("is being imported already", path=self.root)
+        pipeline.imports.add(self.key)
+        try:
+            while self.key in pipeline.serving:  # one that was given up finishes what is in flight
+                await pipeline.changed(1.0)
+            await self._run()
+        finally:
+            pipeline.imports.discard(self.key)
+
+    async def _run(self) -> None:
+        pipeline = self._pipeline
+        look = functools.partial(filesystem, os.fsdecode(self.root))
+        system = await anyio.to_thread.run_sync(look, limiter=self._thread, abandon_on_cancel=True)
+        self._stable = system.leases
+        watch = Watch.elsewhere("import", os.fsdecode(self.root), self.library, self._label)
+        entry = pipeline.roster.add(self.key, watch, system, self._files)
         self.batch = pipeline.recorder.start_batch(self.key, self._label)
         pipeline.serving.begin(Served(self.key, pipeline.stages))
         pipeline.events.publish("import", name=self.key, path=self.root, state="started")
@@ -119,15 +133,13 @@ class Import:
             await self._count(entry)
             await self._take(entry)
             await self._come_to_rest()
+            self._account()
         finally:
             self._stopped.set()
             pipeline.serving.retire(self.key)
             pipeline.events.publish("import", name=self.key, path=self.root, state="ended")
         while self.key in pipeline.serving:
             await pipeline.changed(1.0)
-
-    def _inodes_last(self) -> bool:
-        return filesystem(self.root.decode("utf-8", "surrogateescape")).leases
 
     # -- looking --------------------------------------------------------------------------------------
 
@@ -144,8 +156,7 @@ class Import:
 
     async def _take(self, entry: Entry) -> None:
         def emit(chunk: Sequence[Sighting]) -> None:
-            allowed = [seen for seen in chunk if self._allowed is None or self._allowed(seen)]
-            anyio.from_thread.run(self._arrived, allowed, len(chunk) - len(allowed))
+            anyio.from_thread.run(self._arrived, chunk)
 
         errors = await self._scan(entry, emit)
         for path, why in errors:
@@ -156,13 +167,18 @@ class Import:
     ) -> list[tuple[bytes, str]]:
         """Look at all of it, handing on what there is; returns what could not be read."""
         look = functools.partial(self._look, entry, emit)
-        return await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(look, limiter=self._thread, abandon_on_cancel=True)
 
     def _look(self, entry: Entry, emit: Callable[[Sequence[Sighting]], None]) -> list[tuple[bytes, str]]:
         errors: list[tuple[bytes, str]] = []
-        seen, folders = ([], [b""]) if b"" in self._starts else entry.folder.look(self._starts)
+        try:
+            seen, folders = ([], [b""]) if b"" in self._starts else entry.folder.look(self._starts)
+        except OSError as error:  # the root itself
+            return [(b"", error.strerror or str(error))]
         if seen:
             emit(seen)
+        shown = {*(sighting.path for sighting in seen), *folders}
+        errors += [(start, "is excluded, or no longer there") for start in self._starts if start not in shown]
         for start in folders:
             try:
                 errors += entry.folder.scan(start, emit, self._stopped.is_set).errors
@@ -170,37 +186,73 @@ class Import:
                 errors.append((start, error.strerror or str(error)))
         return errors
 
-    async def _arrived(self, chunk: Sequence[Sighting], barred: int) -> None:
-        self.progress.barred += barred
-        rows = await self._pipeline.database.run(functools.partial(self._known, chunk))
+    async def _arrived(self, chunk: Sequence[Sighting]) -> None:
+        rows, under_way = await self._pipeline.database.run(functools.partial(self._known, chunk))
         there = await anyio.to_thread.run_sync(self._still_there, rows)
+        fresh_stems = {_stem(sighting) for sighting, kept in zip(chunk, there, strict=True) if not kept}
         fresh = []
         for sighting, kept in zip(chunk, there, strict=True):
-            if kept:
+            stem = _stem(sighting)
+            if stem in under_way:
+                self._left(sighting.path, _OPEN)
+            elif kept and stem not in fresh_stems:  # else it is read again with what it belongs to
                 self.progress.already += 1
                 self._ended(sighting)
             else:
                 fresh.append(replace(sighting, again=True))
-        if fresh:
+        if fresh and await self._room():  # nothing may come between
             await self._pipeline.intake.deliver(self.key, fresh, False)
 
-    def _known(self, chunk: Sequence[Sighting], connection: apsw.Connection) -> list[LibraryFile | None]:
-        """The library file that each very file became, as the catalogue has it."""
+    async def _room(self) -> bool:
+        """Wait until more may be delivered; false, and looking ends, if nothing goes on."""
+        pipeline = self._pipeline
+        while pipeline.intake.full(self.key):
+            self.progress.held = pipeline.why_closed(self.key)
+            if self.progress.held and not self._in_flight() and not self._adopting():
+                self._stopped.set()
+                break
+            await pipeline.changed(0.5)
+        else:
+            self.progress.held = ""
+        return not self._stopped.is_set()
+
+    def _in_flight(self) -> int:
+        counts = self._pipeline.counts().get(self.key)
+        return counts.in_flight if counts is not None else 0
+
+    def _adopting(self) -> bool:
+        library = self._pipeline.shelves.find(self.library)
+        return library is not None and library.looking.locked()
+
+    def _known(
+        self, chunk: Sequence[Sighting], connection: apsw.Connection
+    ) -> tuple[list[LibraryFile | None], set[bytes]]:
+        """The library file that each very file became, as the catalogue has it; and the stems of which
+        something is under way.
+        """
         found: list[LibraryFile | None] = []
+        under_way: set[bytes] = set()
         for sighting in chunk:
-            row = catalogue.newest_arrival(connection, self.key, sighting.path) if self._stable else None
-            known = row is not None and row.outcome in _DONE and row.is_same(sighting.stat)
+            row = catalogue.newest_arrival(connection, self.key, sighting.path)
+            if row is not None and row.outcome is None:
+                under_way.add(_stem(sighting))
+            known = self._stable and row is not None and row.outcome in _DONE and row.is_same(sighting.stat)
             found.append(catalogue.became_of(connection, row.id) if row is not None and known else None)
-        return found
+        return found, under_way
 
     def _still_there(self, rows: Sequence[LibraryFile | None]) -> list[bool]:
         """Is each library file as it was recorded? Blocks."""
         libraries = self._pipeline.shelves.open()
+        mine = self._pipeline.shelves.rows.get(self.library)
+        elsewhere = self._pipeline.config.duplicates.scope == "all"
         found = []
         for row in rows:
             library = libraries.get(row.library) if row is not None else None
             found.append(
-                row is not None and library is not None and _is_there(library.tree.absolute(row.path), row)
+                row is not None
+                and library is not None
+                and (elsewhere or row.library == mine)
+                and _is_there(library.tree.absolute(row.path), row)
             )
         return found
 
@@ -222,9 +274,11 @@ class Import:
             now = pipeline.clock.monotonic()
             stuck = counts.in_flight == 0 and (counts.waiting == 0 or bool(self.progress.held))
             impatient = min(impatient, now + _PATIENCE) if stuck else math.inf
-            library = pipeline.shelves.find(self.library)
-            adopting = library is not None and library.looking.locked()
-            if stuck and not adopting and (self.progress.held or counts.settling == 0 or now >= impatient):
+            if (
+                stuck
+                and not self._adopting()
+                and (self.progress.held or counts.settling == 0 or now >= impatient)
+            ):
                 self._leave()
                 return
             await pipeline.changed(0.5)
@@ -234,7 +288,25 @@ class Import:
         for waiting in self._pipeline.tracker.listing(self._pipeline.clock.monotonic()):
             if waiting.sighting.root == self.key:
                 reason = self.progress.held or waiting.note or "did not come to rest"
-                self.progress.trouble(waiting.sighting.path, "held", reason)
+                self._left(waiting.sighting.path, reason)
+
+    def _left(self, path: bytes, reason: str) -> None:
+        self.progress.left += 1
+        self.progress.trouble(path, "held", reason)
+
+    def _account(self) -> None:
+        """Every file that was counted has an outcome, or is told."""
+        ended = self.progress.done + (sum(self.batch.counts.values()) if self.batch is not None else 0)
+        missing = (self.progress.files or 0) - ended - self.progress.left
+        if missing > 0:
+            why = f": {self.progress.held}" if self.progress.held else ""
+            self.progress.trouble(b"", "held", f"{missing} files are not accounted for{why}")
+
+
+def _stem(sighting: Sighting) -> bytes:
+    """What a file shares with those that may belong to it; chunks hold whole stems."""
+    lone = sighting.excluded or claimed(sighting.path) is None
+    return b"\0" + sighting.path if lone else companions.key(sighting.path)
 
 
 def _is_there(path: bytes, row: LibraryFile) -> bool:

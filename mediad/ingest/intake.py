@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import anyio
@@ -67,12 +68,16 @@ class Intake:
             if (watcher := self._serving[name].watcher) is not None:
                 watcher.mark_everything()
 
+    def full(self, watch: str) -> bool:
+        """Do so many files wait that no more are taken in?"""
+        return self._stages.tracker.waiting(watch) > _SETTLING
+
     async def deliver(self, watch: str, chunk: Sequence[Sighting], by_scan: bool) -> None:
         """Take in what a look at a folder showed; waits while too much waits already."""
-        while self._stages.tracker.waiting(watch) > _SETTLING:
-            if self._stages.closed(
-                watch
-            ):  # more than is held already would be held: it is looked at anew then
+        while self.full(watch):
+            served = self._serving.get(watch)
+            looks = served is not None and served.watcher is not None
+            if looks and self._stages.closed(watch):  # it is looked at anew once it is open
                 self._overflowed.add(watch)
                 return
             await self._stages.wait(1.0)
@@ -128,6 +133,8 @@ class Intake:
         entry = self._roster[chunk.watch]  # it may leave the configuration meanwhile
         fresh: list[Sighting] = []
         rest = list(chunk.sightings)
+        if any(one.again for one in rest):
+            rest = await self._stages.database.run(functools.partial(_with_stories, rest))
         while asked := [one for one in rest if not (one.again or self._stages.tracker.knows(one))]:
             rest = [
                 one for one in rest if one.again or self._stages.tracker.knows(one)
@@ -139,7 +146,8 @@ class Intake:
             fresh += unknown
             if again:
                 try:
-                    fresh += (await anyio.to_thread.run_sync(entry.folder.look, again))[0]
+                    seen = (await anyio.to_thread.run_sync(entry.folder.look, again))[0]
+                    fresh += await self._stages.database.run(functools.partial(_with_stories, seen))
                 except OSError:  # the root went away just now; its watcher tells, and a scan brings them
                     continue
         return [*fresh, *rest]
@@ -159,10 +167,20 @@ class Intake:
             if row is not None and row.was_moved(sighting.stat):  # and seen on the way
                 again.add(sighting.path)
             else:
-                unknown.append(sighting)
+                unknown.append(_with_story(sighting, connection) if row else sighting)
             if not companions.is_companion_name(sighting.path):
                 again.update(catalogue.orphans_beside(connection, sighting.watch, sighting.path))
         return unknown, again
+
+
+def _with_stories(sightings: Sequence[Sighting], connection: apsw.Connection) -> list[Sighting]:
+    return [_with_story(one, connection) for one in sightings]
+
+
+def _with_story(sighting: Sighting, connection: apsw.Connection) -> Sighting:
+    """The same, with what is recorded of it."""
+    was = catalogue.passing_outcome(connection, sighting.watch, sighting.path)
+    return replace(sighting, was=was) if was else sighting
 
 
 def _batches(released: Sequence[Settled]) -> list[tuple[bool, list[Settled]]]:

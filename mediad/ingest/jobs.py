@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mediad.errors import LibraryMoved
 from mediad.ingest import moves
 from mediad.ingest.group import Job, Task, private_name
-from mediad.ingest.plan import Waits
+from mediad.ingest.plan import Planner, Waits, World
 from mediad.ingest.stages import Stages
 from mediad.media import companions
 from mediad.model import Held, Plan
@@ -38,10 +39,11 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
         if not again and all(catalogue.touched(connection, member) for member in held.set.members):
             jobs.append(Job(held, Plan(held.set, ()), []))  # dealt with before, under other times
             continue
-        if companions.is_companion_name(held.set.principal.sighting.path):
-            plan: Plan | Waits = stages.planner.plan_companion(held.set.principal, world, held.avoid)
-        else:
-            plan = stages.planner.plan(held.set, world, held.avoid)
+        try:
+            plan = _planned(stages.planner, held, world)
+        except LibraryMoved as error:
+            jobs.append(Job(held, Plan(held.set, ()), [], error=error))
+            continue
         if isinstance(plan, Waits):
             stages.deferred.setdefault(plan.digest, []).append((lane, held))
         else:
@@ -49,12 +51,19 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
     return jobs
 
 
+def _planned(planner: Planner, held: Held, world: World) -> Plan | Waits:
+    if companions.is_companion_name(held.set.principal.sighting.path):
+        return planner.plan_companion(held.set.principal, world, held.avoid)
+    return planner.plan(held.set, world, held.avoid)
+
+
 def _job(stages: Stages, held: Held, plan: Plan) -> Job:
     shelves = stages.shelves
     tasks: list[Task] = []
     for step in plan.steps:
-        library = shelves[step.library].library
-        if library is None or not shelves[step.library].readable:  # it went away just now
+        shelf = shelves.find(step.library)
+        library = shelf.library if shelf is not None and shelf.readable else None
+        if library is None:  # it went away just now
             return Job(held, plan, [], error=shelves.reason(step.library))
         id_ = stages.recorder.next_id()
         name = step.destination
@@ -66,7 +75,8 @@ def _job(stages: Stages, held: Held, plan: Plan) -> Job:
         item = tasks[0].item if tasks else id_
         meter = stages.enter(sighting, "planning")
         tasks.append(Task(id_, item, step, source, sighting.root, library, name, meter))
-    witness = shelves[plan.witness.library].library if plan.witness else None
+    keeper = shelves.find(plan.witness.library) if plan.witness else None
+    witness = keeper.library if keeper is not None else None
     if plan.witness is not None and witness is None:
         return Job(held, plan, [], error=shelves.reason(plan.witness.library))
     return Job(held, plan, tasks, witness)

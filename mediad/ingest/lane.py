@@ -20,7 +20,7 @@ import apsw
 from mediad.errors import (
     InputOutput,
     LibraryFull,
-    LibraryOffline,
+    LibraryMoved,
     MediadError,
     NameTaken,
     Retry,
@@ -67,6 +67,7 @@ class Lane:
         self._at_work = 0
         self._hashing = anyio.CapacityLimiter(1)  # on few cores more threads only contend for the interpreter
         self._filing = anyio.CapacityLimiter(1)
+        self._comparing = anyio.CapacityLimiter(1)
         self._placing = anyio.Semaphore(1)
         self._replan: deque[Held] = deque()
         self._to_identify, self._settled = anyio.create_memory_object_stream[list[Settled]](_BACKLOG)
@@ -89,12 +90,17 @@ class Lane:
     @property
     def in_thread(self) -> bool:
         """Does a thread read or write files for it?"""
-        return bool(self._hashing.borrowed_tokens or self._filing.borrowed_tokens)
+        limiters = (self._hashing, self._filing, self._comparing)
+        return any(limiter.borrowed_tokens for limiter in limiters)
+
+    def _got_on(self, _bytes: int = 0) -> None:
+        """Something moves, in whatever thread."""
+        self.progressed = self._stages.clock.monotonic()
 
     def put(self, batch: list[Settled]) -> None:
         """Take in a batch; there must be room."""
         if not self.busy:
-            self.progressed = self._stages.clock.monotonic()
+            self._got_on()
         self._to_identify.send_nowait(batch)
 
     def recall(self) -> list[Settled]:
@@ -111,10 +117,14 @@ class Lane:
         self._drop(settled.members for settled in self.recall())
         self._to_identify.close()
         self._stages.nudge()
+        self._take_back_deferred()
+
+    def _take_back_deferred(self) -> None:
+        """Once it has retired, its sets wait no longer for what is in flight in another lane."""
+        if not self.retired:
+            return
         for digest, waiting in list(self._stages.deferred.items()):
-            for lane, held in waiting:
-                if lane is self:
-                    self._replan.append(held)
+            self._replan.extend(held for lane, held in waiting if lane is self)
             self._stages.deferred[digest] = [pair for pair in waiting if pair[0] is not self]
 
     def _drop(self, members: Iterable[Sequence[Sighting]]) -> None:
@@ -130,12 +140,12 @@ class Lane:
     def _working(self) -> Iterator[None]:
         """Something is done here meanwhile."""
         self._at_work += 1
-        self.progressed = self._stages.clock.monotonic()
+        self._got_on()
         try:
             yield
         finally:
             self._at_work -= 1
-            self.progressed = self._stages.clock.monotonic()
+            self._got_on()
 
     async def run(self) -> None:
         """Work until retired or cancelled; what is being placed then is finished first."""
@@ -185,7 +195,8 @@ class Lane:
             await self._stages.recorder.unplanned(result.unplanned)
         now = self._stages.clock.monotonic()
         for file in result.unplanned:
-            self._stages.tracker.landed(file.sighting, now, left=file.outcome is Result.GONE)
+            left = file.outcome is Result.GONE
+            self._stages.tracker.landed(file.sighting, now, left=left, outcome=file.outcome)
         if result.lost is not None:
             self._stages.lost(result.back[0].members[0].watch, result.lost)
         for back in result.back:
@@ -214,9 +225,15 @@ class Lane:
                 with self._working():
                     sizes = {member.sighting.stat.size for held in helds for member in held.set.members}
                     await witnesses.read_unread(
-                        stages.database, stages.shelves.open(), sizes, stages.stopping
+                        stages.database,
+                        stages.shelves.open(),
+                        sizes,
+                        stages.stopping,
+                        self._comparing,
+                        self._got_on,
                     )
                     jobs = await stages.database.run(functools.partial(plan_group, stages, self, helds))
+                self._take_back_deferred()
                 if jobs:
                     await self._placing.acquire()
                     placing.start_soon(self._place, Group(jobs))
@@ -271,7 +288,10 @@ class Lane:
                 if await self._libraries_ready(group):
                     placer = self._stages.placer
                     await anyio.to_thread.run_sync(placer.prepare, group, limiter=self._filing)
+                    if self._leave_behind(group):
+                        await anyio.to_thread.run_sync(placer.discard, group, limiter=self._filing)
                     await self._stages.recorder.begin(group.going)
+                    self._stages.tracker.begun(one for job in group.going for one in job.sightings)
                     await anyio.to_thread.run_sync(placer.publish, group, limiter=self._filing)
                 await self._land(group)
         finally:
@@ -284,11 +304,11 @@ class Lane:
         """Look at the libraries first: the cheapest moment to find one gone or full."""
         shelves = self._stages.shelves
         for name in {task.library.name for job in group.jobs for task in job.tasks}:
-            if (shelf := shelves.find(name)) is None:  # it left the configuration just now
-                for job in group.jobs:
-                    job.error = job.error or LibraryOffline("left the configuration")
+            if (shelf := shelves.find(name)) is not None:
+                await shelves.look(shelf)
+            self._leave_behind(group)
+            if shelf is None:
                 continue
-            await shelves.look(shelf)
             room = shelf.room
             for job in group.jobs:
                 need = sum(task.copy_size for task in job.tasks if task.library.name == name)
@@ -298,10 +318,23 @@ class Lane:
                     job.error = job.error or shelves.reason(name)
                 elif need > room:
                     path = job.held.set.principal.sighting.path
-                    job.error = job.error or LibraryFull("is larger than what is free", path=path)
+                    job.error = job.error or LibraryFull(shelf.refuse(need, room), path=path)
                 else:
                     room -= need
         return any(job.error is None and job.tasks for job in group.jobs)
+
+    def _leave_behind(self, group: Group) -> bool:
+        """Keep out of libraries that lie elsewhere by now, or that were opened anew; was there any?"""
+        found = False
+        for job in group.jobs:
+            for task in job.tasks:
+                shelf = self._stages.shelves.find(task.library.name)
+                if shelf is None or shelf.moved or shelf.library is not task.library:
+                    job.error = job.error or LibraryMoved(
+                        "lies elsewhere by now", path=task.library.tree.root
+                    )
+                    found = True
+        return found
 
     async def _land(self, group: Group) -> None:
         """Commit the outcomes; plan anew, return or give up what came to nothing."""
@@ -317,6 +350,9 @@ class Lane:
 
         stages.recorder.counted(await stages.database.run(commit))
         stages.recorder.tell(group)
+        for job in group.jobs:
+            if job.error is not None and not isinstance(job.error, Stranded):
+                stages.tracker.reverted(job.sightings)
         failures: list[Unplanned] = []
         now = stages.clock.monotonic()
         for job in group.jobs:
@@ -330,14 +366,15 @@ class Lane:
         if failures:
             await stages.recorder.unplanned(failures)
             for file in failures:
-                stages.tracker.landed(file.sighting, now, left=False)
+                stages.tracker.landed(file.sighting, now, left=False, outcome=file.outcome)
 
     def _landed(self, job: Job, now: float) -> None:
         self._close(job.held)
-        left = {task.source.path: task.source_left for task in job.tasks}
+        tasks = {task.source.path: task for task in job.tasks}
         for member in job.held.set.members:
-            gone = left.get(member.sighting.place, False)
-            self._stages.tracker.landed(member.sighting, now, left=gone)
+            task = tasks.get(member.sighting.place)
+            left, outcome = (task.source_left, task.outcome) if task else (False, None)
+            self._stages.tracker.landed(member.sighting, now, left=left, outcome=outcome)
 
     async def _not_placed(self, job: Job, error: MediadError, now: float) -> list[Unplanned]:
         held = job.held
@@ -353,14 +390,25 @@ class Lane:
         if error.retry is Retry.HOLD:
             await self._hold(job, error)
             if not self._stages.once or isinstance(error, Stranded):
-                # A library of a rule's, or room for one large file: its watch stays open meanwhile.
-                wait = 1.0 if self._stages.closed(members[0].watch) else _HOLD
-                self._return(Back(members, wait, str(error)), now, held=not isinstance(error, Stranded))
+                holds = self._still_holds(job, error)
+                waits = holds and not isinstance(error, Stranded)
+                self._return(Back(members, _HOLD if holds else 1.0, str(error)), now, held=waits)
                 return []
         elif error.retry is Retry.AGAIN and not again:
             self._return(Back(members, 1.0, str(error)), now)
             return []
         return [_given_up(sighting, error) for sighting in members]
+
+    def _still_holds(self, job: Job, error: MediadError) -> bool:
+        """Is there something to wait for beside the watch, which is closed if its own library is away?
+
+        That is a library of a rule's, room for one large file, or recovery.
+        """
+        if isinstance(error, LibraryFull | Stranded):
+            return not self._stages.closed(job.held.set.principal.sighting.root)
+        shelves = (self._stages.shelves.find(step.library) for step in job.plan.steps)
+        away = any(shelf is None or not shelf.online for shelf in shelves)
+        return away and not self._stages.closed(job.held.set.principal.sighting.root)
 
     async def _hold(self, job: Job, error: MediadError) -> None:
         """See which of the job's libraries it is that can take nothing now."""

@@ -29,6 +29,7 @@ class Pauses:
         self._ended = ended
         self._pauses: dict[str, Pause] = {}
         self._changed = anyio.Event()
+        self._one = anyio.Lock()  # a change begins with what the one before it has saved
 
     async def load(self) -> None:
         """Take up those of the last life."""
@@ -58,12 +59,17 @@ class Pauses:
         """
         now = self._clock.micros()
         until = None if seconds is None else now + round(seconds * 1e6)
-        await self._save({**self._pauses, **{name: Pause(name, now, until) for name in names}})
+        async with self._one:
+            await self._save({**self._pauses, **{name: Pause(name, now, until) for name in names}})
 
     async def resume(self, names: Collection[str] | None) -> list[str]:
         """End the pauses of these names, None for all; returns those that were paused."""
-        ended = [name for name in sorted(self._pauses) if names is None or name in names]
-        await self._save({name: pause for name, pause in self._pauses.items() if name not in ended})
+        return await self._resume(lambda pause: names is None or pause.name in names)
+
+    async def _resume(self, over: Callable[[Pause], bool]) -> list[str]:
+        async with self._one:
+            ended = [name for name, pause in sorted(self._pauses.items()) if over(pause)]
+            await self._save({name: pause for name, pause in self._pauses.items() if name not in ended})
         for name in ended:
             self._ended(name)
         return ended
@@ -75,22 +81,22 @@ class Pauses:
             names: of all watches and libraries. renamed: old and new names.
         """
         new = dict(renamed)
-        kept = {new.get(name, name): pause for name, pause in self._pauses.items()}
-        kept = {
-            name: Pause(name, pause.since, pause.until)
-            for name, pause in kept.items()
-            if name == EVERYTHING or name in names
-        }
-        if kept != self._pauses:
-            await self._save(kept)
+        async with self._one:
+            kept = {new.get(name, name): pause for name, pause in self._pauses.items()}
+            kept = {
+                name: Pause(name, pause.since, pause.until)
+                for name, pause in kept.items()
+                if name == EVERYTHING or name in names
+            }
+            if kept != self._pauses:
+                await self._save(kept)
 
     async def keep(self) -> None:
         """End pauses whose time is over; no wake-up while there is none with a deadline."""
         while True:
             now = self._clock.micros()
-            over = [name for name, pause in self._pauses.items() if not _holds(pause, now)]
-            if over:
-                await self.resume(over)
+            if not all(_holds(pause, now) for pause in self._pauses.values()):
+                await self._resume(lambda pause, now=now: not _holds(pause, now))  # type: ignore[misc]
                 continue
             changed = self._changed
             ends = (pause.until for pause in self._pauses.values() if pause.until is not None)

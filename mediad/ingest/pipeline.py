@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import anyio
@@ -26,6 +28,7 @@ from mediad.ingest.intake import Intake
 from mediad.ingest.pauses import EVERYTHING, Pauses
 from mediad.ingest.place import Placer
 from mediad.ingest.plan import Planner
+from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.record import Recorder
 from mediad.ingest.roster import Roster, library_folder
 from mediad.ingest.serving import Renamed, Served, Serving
@@ -38,6 +41,7 @@ from mediad.library import OpenLibrary
 from mediad.media import companions
 from mediad.media.formats import claimed
 from mediad.model import Counts, Sighting
+from mediad.roots import filesystem
 from mediad.store.database import Database
 from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
@@ -68,11 +72,20 @@ class Pipeline:
         self.config = config
         self.clock = clock
         self.database = database
+        self.pool = pool
         self.events = Events(clock)
         self.roster = Roster(config, files, clock)
         self.pauses = Pauses(database, clock, self._resumed)
         self.shelves = Shelves(
-            config, files, database, clock, self._index, self._library_changed, self._in_hand, stopping
+            config,
+            files,
+            database,
+            clock,
+            self._index,
+            self._recovered,
+            self._library_changed,
+            self._in_hand,
+            stopping,
         )
         self.tracker = Tracker(_gathering, lambda name: self.roster.places[name].settle)
         self.recorder = Recorder(database, clock, self._root, self.shelves.rows, last_id, self.events)
@@ -94,14 +107,17 @@ class Pipeline:
             self.closed,
         )
         self.serving = Serving(self.roster, self.stages, self._watcher, self._ended, self._renamed)
+        self.imports: set[str] = set()  # the keys of those that are running
         self.intake = Intake(self.serving, self.roster, self.stages, clock.micros())
 
     def _root(self, name: str) -> bytes:
         return self.roster.trees[name].root
 
     def _watcher(self, name: str) -> Watcher:
-        def arrived() -> tuple[Folder, bool]:
-            entry = self.roster.refresh(name)
+        async def arrived() -> tuple[Folder, bool]:
+            look = functools.partial(filesystem, self.roster.settings[name].path)
+            system = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+            entry = self.roster.refresh(name, system)
             return entry.folder, entry.poll
 
         entry = self.roster[name]
@@ -231,9 +247,12 @@ class Pipeline:
         """The pause of a watch, import or quarantine that lasts longest."""
         if not self.pauses.any():  # asked of every batch
             return None
+        return self.pauses.of(EVERYTHING, name, *self.libraries_of(name))
+
+    def libraries_of(self, name: str) -> set[str]:
+        """The libraries that files of this watch, import or quarantine may go to."""
         watch = self.roster.settings.get(name)
-        libraries = self.config.libraries_of(watch) if watch is not None else {self._library_of(name)}
-        return self.pauses.of(EVERYTHING, name, *libraries)
+        return self.config.libraries_of(watch) if watch is not None else {self._library_of(name)}
 
     def absolute(self, sighting: Sighting) -> bytes:
         """Where a file lies."""
@@ -241,23 +260,33 @@ class Pipeline:
 
     def counts(self) -> dict[str, Counts]:
         """How many files wait for what, by what they are taken from."""
-        return self.tracker.counts(self.clock.monotonic(), self.closed)
+        now = self.clock.monotonic()
+        counts = self.tracker.counts(now, self.closed)
+        if left := self.recorder.left_open:  # held, too, until recovery has ended their steps
+            here = {(one.sighting.root, one.sighting.place) for one in self.tracker.listing(now)}
+            for name, files in Counter(root for root, _ in left - here).items():
+                counts[name] = counts.get(name, Counts()) + Counts(held=files)
+        return counts
 
     # -- control --------------------------------------------------------------------------------------
 
     async def configure(self, config: Config) -> None:
-        """Go on under another configuration; what was planned under the old one is finished under it."""
-        names = [*config.watches, *config.libraries]
-        await self.pauses.reconfigured(names, _renamed(self.config, config))
-        self.config = self.planner.config = config
-        self.intake.configured = self.clock.micros()
-        await self.shelves.configure(config)
-        await self.serving.configure(config)
-        for shelf in self.shelves.shelves.values():
-            if shelf.readable and shelf.library is not None:  # with the date rules of today
-                await anyio.to_thread.run_sync(
-                    self.roster.add_quarantine, shelf.library.name, shelf.library.tree.root
-                )
+        """Go on under another configuration; what was planned under the old one is finished under it.
+
+        Once begun it is not cancelled.
+        """
+        with anyio.CancelScope(shield=True):
+            names = [*config.watches, *config.libraries]
+            await self.pauses.reconfigured(names, _renamed(self.config, config))
+            self.config = self.planner.config = config  # from here to the next await all changes at once
+            self.shelves.adopt(config)
+            self.serving.adopt(config)
+            self.intake.configured = self.clock.micros()
+            await self.shelves.refresh()
+            await self.serving.refresh()
+            for shelf in self.shelves:
+                if shelf.readable and shelf.library is not None:  # with the date rules of today
+                    await self._add_quarantine(shelf.library)
         for served in self.serving.watches.values():
             if served.watcher is not None:
                 served.watcher.mark_everything()
@@ -280,16 +309,19 @@ class Pipeline:
             for settled in lane.recall():
                 self.tracker.returned(settled.members, now, 0.0, "")
 
-    def take_again(self, sightings: Sequence[Sighting]) -> None:
-        """Take files whatever is recorded of them (`Sighting.again`)."""
+    def take_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Take files whatever is recorded of them (`Sighting.again`).
+
+        Returns:
+            those that lie where nothing is taken from any more.
+        """
         for sighting in sightings:
             if sighting.kept is not None and sighting.root not in self.serving:
                 self.serving.begin(Served(sighting.root, self.stages))
-        served = [
-            one for one in sightings if one.root in self.serving and not self.serving[one.root].retiring
-        ]
-        self.tracker.observe(served, self.clock.monotonic())
+        served = {name for name, one in self.serving.items() if not one.retiring}
+        self.tracker.observe([one for one in sightings if one.root in served], self.clock.monotonic())
         self._nudge()
+        return [one for one in sightings if one.root not in served]
 
     def _resumed(self, name: str) -> None:
         self.events.publish("resume", name=name)
@@ -336,11 +368,22 @@ class Pipeline:
 
     # -- first look at a library ----------------------------------------------------------------------
 
+    async def _recovered(self) -> None:
+        await self.recorder.load()
+
     async def _index(self, library: OpenLibrary, row: int) -> None:
         folder = library_folder(library.tree, self.clock)
         await witnesses.index(folder, row, self.database, self.clock, self._stopping)
-        await anyio.to_thread.run_sync(self.roster.add_quarantine, library.name, library.tree.root)
+        await self._add_quarantine(library)
         await self.recorder.load()
+
+    async def _add_quarantine(self, library: OpenLibrary) -> None:
+        """Files may be taken from its quarantine again."""
+        look = functools.partial(filesystem, os.fsdecode(library.tree.root))
+        try:
+            self.roster.add_quarantine(library.name, library.tree.root, await Pulse().ask(look))
+        except Hung:  # it is admitted anew when it answers
+            log.debug("library %s hangs", library.name)
 
 
 def _renamed(old: Config, new: Config) -> Renamed:

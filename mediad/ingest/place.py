@@ -12,11 +12,11 @@ import contextlib
 import errno
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-from mediad.errors import CannotLink, MediadError, SourceChanged, Stranded
+from mediad.errors import MediadError, SourceChanged, Stranded, printable
 from mediad.files import Dirs, Files, Tree, library_error, source_error, stat_of, walk_up
 from mediad.ingest import moves
 from mediad.ingest.group import Group, Job, Task
-from mediad.ingest.prepare import BURST, Preparer
+from mediad.ingest.prepare import BURST, Preparer, not_linkable
 from mediad.library import TMP
 from mediad.model import Stat
 
@@ -49,6 +49,12 @@ class Placer:
         Errors end the job that they concern; nothing is raised.
         """
         self._preparer.prepare(group)
+
+    def discard(self, group: Group) -> None:
+        """Remove the copies of jobs that came to nothing after all."""
+        for job in group.jobs:
+            if job.error is not None:
+                self._preparer.discard(group, job)
 
     def publish(self, group: Group) -> None:
         """Give final names, make them durable, remove sources, make that durable.
@@ -127,7 +133,7 @@ class Placer:
             if error.errno not in moves.NO_LINK:
                 raise moves.not_linked(self._files, task.source, error, task.name or name) from error
             if task.action == "hardlink":
-                raise CannotLink("cannot be hard-linked into its library", path=task.source.path) from error
+                raise not_linkable(task.source.path) from error
             task.method = "take"
         else:
             task.placed = task.source.stat
@@ -244,7 +250,7 @@ class Placer:
                 )
             except (OSError, MediadError) as error:  # it may come back after a power loss: as a duplicate
                 for task in gone:
-                    task.note = f"its removal from the watch may not be durable: {error}"
+                    task.note = f"its removal from the watch may not be durable: {_why(error)}"
 
     def _sync_folders(self, dirs: Dirs, folders: Iterable[bytes], *, whole: bool) -> None:
         if whole:
@@ -278,7 +284,11 @@ class Placer:
         except Stranded:
             raise
         except (OSError, MediadError) as error:
-            task.note = f"the source could not be removed: {error}"
+            task.note = f"the source could not be removed: {printable(self._absolute(task))}: {_why(error)}"
+            task.lingers = True
+
+    def _absolute(self, task: Task) -> bytes:
+        return self._watches[task.watch].absolute(task.source.path)
 
     def _take_back(self, group: Group, task: Task) -> None:
         """Take the library's name from a file whose source has its own again."""
@@ -294,6 +304,11 @@ class Placer:
         except (OSError, MediadError) as failure:
             raise Stranded(f"could not be taken back: {failure}") from failure
         task.placed = None
+
+
+def _why(error: OSError | MediadError) -> str:
+    """What went wrong, without the names that we use meanwhile."""
+    return error.message if isinstance(error, MediadError) else error.strerror or str(error)
 
 
 def _placed(group: Group) -> list[Task]:

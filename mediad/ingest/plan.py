@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
-from mediad.errors import printable
+from mediad.errors import LibraryMoved, printable
 from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
 from mediad.model import Holder, Identity, MediaSet, Plan, Result, Sighting, Step
 
@@ -74,6 +74,9 @@ class Planner:
 
         Args:
             avoid: name keys found taken on disk though the catalogue does not know them.
+
+        Raises:
+            LibraryMoved: its library is no longer configured.
         """
         watch = self._watch(media.principal.sighting)
         place = self._place(media.principal, watch)
@@ -97,9 +100,9 @@ class Planner:
         """Decide on a companion without its principal: beside it if that came lately, else ignored."""
         watch = self._watch(orphan.sighting)
         media = MediaSet(orphan)
-        former = world.former_principal(watch.name, orphan.sighting.path)
+        former = world.former_principal(orphan.sighting.watch, orphan.sighting.path)
         if former is None:
-            place = _Place(watch.library, self.config.libraries[watch.library].layout, "")
+            place = _Place(watch.library, self._layout(watch.library, orphan), "")
             return self._left(media, place, Result.IGNORED, "orphan", "a companion without its principal")
         kept = world.set_members(former).get(orphan.digest)
         if kept is not None:
@@ -116,7 +119,7 @@ class Planner:
             return self._watches[sighting.watch]
         watch = self._watches.get(sighting.watch)
         if watch is None:
-            watch = Watch.elsewhere(sighting.watch, "", sighting.kept[0])
+            watch = Watch.elsewhere(sighting.watch, "", sighting.kept.library)
         return replace(watch, action="move")
 
     def landed(self, plan: Plan) -> None:
@@ -147,7 +150,9 @@ class Planner:
         return _Place(watch.library, layout, f"library {watch.library}: {layout.text}")
 
     def _layout(self, library: str, principal: Identity) -> Layout:
-        settings = self.config.libraries[library]
+        settings = self.config.libraries.get(library)
+        if settings is None:  # it left the configuration while this set was on its way
+            raise LibraryMoved(f"library {library} is not configured any more")
         return settings.layout if principal.taken else settings.undated
 
     def _left(self, media: MediaSet, place: _Place, outcome: Result, code: str, reason: str) -> Plan:

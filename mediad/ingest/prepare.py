@@ -129,7 +129,7 @@ class Preparer:
         known = self.ways.methods.get((task.watch, task.source.stat.dev, task.library.name))
         method = known or self._try_link(group, task)
         if task.action == "hardlink" and method != "link":
-            raise CannotLink("cannot be hard-linked into its library", path=task.source.path)
+            raise not_linkable(task.source.path)
         if method == "link" and task.removes and self._would_be_shared(group, task):
             return "copy"
         return method
@@ -235,3 +235,12 @@ class Preparer:
                 tmp = group.library_dirs(task.library).fd(TMP)
                 with contextlib.suppress(OSError):  # recovery sweeps what cannot be removed now
                     self._files.unlink(moves.copy_name(task.id), tmp)
+
+
+def not_linkable(path: bytes) -> CannotLink:
+    """What becomes of a hardlink watch's file that lies where its library cannot have a link to it."""
+    return CannotLink(
+        "cannot be hard-linked into its library",
+        path=path,
+        remedy='on another filesystem only action = "copy" works',
+    )

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import apsw
 
+from mediad.behalf import BARRED
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.errors import NotPermitted
@@ -42,7 +43,7 @@ class Forecast:
     """What would become of one file.
 
     Attributes:
-        path: absolute. outcome: as in the contract of `Result`, or "settling", "known" or "held".
+        path: absolute. outcome: as in the contract of `Result`, or "settling", "known", "held" or "barred".
         destination: absolute, None if it would stay or its content is that of another new file.
         undated: media that would be filed without a date.
     """
@@ -59,20 +60,28 @@ class Preview:
 
     Args:
         database: a private copy of the catalogue.
+        source: by which the watches are read; None: as all else.
     """
 
     def __init__(
-        self, config: Config, files: Files, clock: Clock, database: Database, pool: WorkerPool
+        self,
+        config: Config,
+        files: Files,
+        clock: Clock,
+        database: Database,
+        pool: WorkerPool,
+        source: Files | None = None,
     ) -> None:
         self._config = config
         self._files = files
         self._clock = clock
         self._database = database
         self._planner = Planner(config)
-        self._entries = Roster.of_watches(config, files, clock)
+        self._entries = Roster.of_watches(config, source or files, clock)
         self._identifier = Identifier(files, self._entries.places, pool, clock, never, {})
         self._limiter = anyio.CapacityLimiter(2)
         self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
+        self._opened = False
         self._offline: dict[str, str] = {}  # the other libraries: why
 
     async def forecast(self, paths: Sequence[bytes]) -> AsyncIterator[Forecast]:
@@ -83,20 +92,33 @@ class Preview:
         Raises:
             SourceGone, NotPermitted: a given path cannot be read or lies in no watch.
         """
-        await self._open_libraries()
         for name, starts in (await anyio.to_thread.run_sync(self._starts, paths)).items():
-            look = functools.partial(self._look, self._entries[name], starts, asked=bool(paths))
-            sightings, unread = await anyio.to_thread.run_sync(look)
-            for forecast in unread:
+            async for forecast in self.forecast_below(name, starts, asked=bool(paths)):
                 yield forecast
-            known, groups = await self._database.run(functools.partial(self._sort_out, sightings))
-            for sighting in known:
-                yield self._told(sighting, "known", "dealt with before; it stays where it is")
-            for start in range(0, len(groups), _BATCH):
-                for forecast in await self._batch(groups[start : start + _BATCH]):
-                    yield forecast
+
+    async def forecast_below(
+        self, name: str, starts: Sequence[bytes], *, asked: bool = True
+    ) -> AsyncIterator[Forecast]:
+        """Like `forecast`, for folders and files below one watch, relative to it.
+
+        Args:
+            asked: raise if one of them cannot be read, instead of a forecast.
+        """
+        if not self._opened:
+            await self._open_libraries()
+        look = functools.partial(self._look, self._entries[name], starts, asked=asked)
+        sightings, unread = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+        for forecast in unread:
+            yield forecast
+        known, groups = await self._database.run(functools.partial(self._sort_out, sightings))
+        for sighting in known:
+            yield self._told(sighting, "known", "dealt with before; it stays where it is")
+        for start in range(0, len(groups), _BATCH):
+            for forecast in await self._batch(groups[start : start + _BATCH]):
+                yield forecast
 
     async def _open_libraries(self) -> None:
+        self._opened = True
         for name, settings in self._config.libraries.items():
             tree = Tree(self._files, os.fsencode(settings.path))
             try:
@@ -184,7 +206,10 @@ class Preview:
 
     async def _batch(self, groups: Sequence[Settled]) -> list[Forecast]:
         result = await self._identifier.identify(groups, self._limiter)
-        told = [self._told(file.sighting, file.outcome, file.reason) for file in result.unplanned]
+        told = [
+            self._told(file.sighting, BARRED if file.code == BARRED else file.outcome, file.reason)
+            for file in result.unplanned
+        ]
         for back in result.back:
             told += [self._told(sighting, "settling", back.note) for sighting in back.members]
         try:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 import apsw
 
+from mediad.behalf import BARRED
 from mediad.clock import Clock
 from mediad.errors import Stranded, printable
 from mediad.events import Events
 from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
 from mediad.model import Identity, Plan, Result, Sighting, Unplanned
+from mediad.sizes import size_text
 from mediad.store import catalogue, journal
 from mediad.store.catalogue import Tally
 from mediad.store.database import Database
@@ -40,6 +42,7 @@ class Batch:
     Attributes:
         id: the journal's, None while nothing was planned.
         lasts: no rest ends it: it is an import's.
+        barred: of those that were left out, what whoever asked may not read.
     """
 
     watch: str
@@ -49,6 +52,7 @@ class Batch:
     label: str = ""
     lasts: bool = False
     size: int = 0
+    barred: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     troubles: list[tuple[bytes, str, str]] = field(default_factory=list)
 
@@ -62,7 +66,9 @@ class Recorder:
         events: whoever follows what happens.
 
     Attributes:
+        lingering: files of this life that were filed and could not be removed; lingers: the last of them.
         totals: what was recorded in this life, by outcome. tally: all that ever was, as it stands.
+        left_open: files whose steps wait for recovery: what they are taken from, and their paths there.
     """
 
     def __init__(
@@ -82,6 +88,9 @@ class Recorder:
         self._before = self._last_id = last_id
         self._stranded: set[int] = set()
         self._batches: dict[str, Batch] = {}
+        self.lingering = 0
+        self.lingers = b""
+        self.left_open: set[tuple[str, bytes]] = set()
         self.totals: dict[str, int] = {}
         self.tally = Tally({}, 0, {})
         self.holdings: dict[int, tuple[int, int]] = {}
@@ -89,10 +98,13 @@ class Recorder:
     async def load(self) -> None:
         """Learn what there was before this life; again after something else has changed the catalogue."""
 
-        def count(connection: apsw.Connection) -> Counted:
-            return catalogue.tally(connection), catalogue.holdings(connection)
+        def count(connection: apsw.Connection) -> tuple[Counted, list[tuple[int, str, bytes]]]:
+            counts = catalogue.tally(connection), catalogue.holdings(connection)
+            return counts, journal.open_names(connection)
 
-        self.counted(await self._database.run(count))
+        counts, steps = await self._database.run(count)
+        self.counted(counts)
+        self.left_open = {(root, place) for id_, root, place in steps if not self.in_hand(id_)}
 
     def counted(self, counts: Counted) -> None:
         """Take over what a unit of work counted at its end."""
@@ -136,19 +148,21 @@ class Recorder:
                     file.sighting, file.outcome, file.reason, logging.WARNING if loud else logging.DEBUG
                 )
                 self._count(file.sighting, file.outcome, 0, file.reason)
+                self._current(file.sighting.root).barred += file.code == BARRED
                 self._publish(file.sighting, file.outcome, file.reason, None)
 
     async def begin(self, jobs: Sequence[Job]) -> None:
         """Make the intents of a group durable."""
         entries = [(job, task) for job in jobs for task in job.tasks]
+        batches = {task.watch: self._current(task.watch) for _, task in entries}
         now = self._clock.micros()
 
-        def write(connection: apsw.Connection) -> None:
+        def write(connection: apsw.Connection) -> Counted:
             rows = [
                 journal.Entry(
                     task.id,
                     task.item,
-                    self._batch(connection, task.watch, now),
+                    self._batch(connection, batches[task.watch], now),
                     task.step.identity,
                     task.action,
                     self._rows[task.library.name],
@@ -160,13 +174,14 @@ class Recorder:
                 for job, task in entries
             ]
             journal.begin(connection, rows, now)
+            return catalogue.tally(connection), catalogue.holdings(connection)
 
-        await self._database.run(write)
+        self.counted(await self._database.run(write))
 
-    def _batch(self, connection: apsw.Connection, watch: str, now: int) -> int:
-        batch = self._current(watch)
+    def _batch(self, connection: apsw.Connection, batch: Batch, now: int) -> int:
         if batch.id is None:
-            batch.id = journal.open_batch(connection, watch, self._root(watch), batch.label, now)
+            root = self._root(batch.watch)
+            batch.id = journal.open_batch(connection, batch.watch, root, batch.label, now)
         return batch.id
 
     def _current(self, watch: str) -> Batch:
@@ -209,9 +224,16 @@ class Recorder:
 
     def tell(self, group: Group) -> None:
         """Log and count what became of a group."""
+        for job in group.jobs:
+            if isinstance(job.error, Stranded):
+                self.left_open.update((task.watch, task.source.path) for task in job.tasks)
         for job in group.going:
             for task in job.tasks:
-                outcome = Result.FAILED if task.failed else task.step.outcome
+                outcome = task.outcome
+                if task.lingers:
+                    self.lingering += 1
+                    seen = task.step.identity.sighting
+                    self.lingers = self._root(seen.root) + b"/" + seen.place
                 loud = task.failed or outcome is Result.QUARANTINED or (task.note and task.removes)
                 level = logging.WARNING if loud else logging.DEBUG
                 sighting = task.step.identity.sighting
@@ -259,6 +281,8 @@ class Recorder:
             busy: watches with files that are settling, waiting or in flight.
         """
         for batch in [batch for batch in self._batches.values() if not batch.lasts]:
+            if self._batches.get(batch.watch) is not batch:  # it has ended meanwhile
+                continue
             if batch.watch in busy:
                 batch.last = now if now - batch.started < _LONGEST else batch.last
             if now >= batch.last + _REST or now - batch.started >= _LONGEST:
@@ -302,12 +326,12 @@ def _ending(task: Task, item: int | None, row: int) -> journal.Ending:
         id=task.id,
         item=item,
         action=task.action,
-        outcome=Result.FAILED if failed else step.outcome,
+        outcome=task.outcome,
         code=failed.code if failed else step.code,
         reason=failed.message if failed else told,
-        source=None if task.source_left else task.source_now,
+        source=None if task.source_left or (failed and step.identity.sighting.kept) else task.source_now,
         library=row,
-        destination=task.name,
+        destination=None if failed else task.name,
         key=key_of(task.name) if task.name else b"",
         stat=task.placed,
         digest=step.identity.digest,
@@ -333,12 +357,3 @@ def summary(batch: Batch) -> str:
         f"{batch.counts[outcome]} {outcome}" for outcome in Result if batch.counts.get(outcome)
     )
     return f"{counts or 'nothing'} ({size_text(batch.size)} in {batch.last - batch.started:.0f} s)"
-
-
-def size_text(size: float) -> str:
-    """Bytes for people, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -105,11 +105,14 @@ def recover(steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[
     Raises:
         OSError, MediadError: the library or the watch cannot be read or written now; the steps stay open.
     """
+    home, root = steps[0].home, steps[0].root
+    if home is not None:  # which may have moved since
+        root = home + b"/" + QUARANTINE
     with contextlib.ExitStack() as stack:
         dirs = stack.enter_context(library.tree.dirs())
         watch: Dirs | None = None
         with contextlib.suppress(FileNotFoundError):  # an offline watch has nothing to give back
-            watch = stack.enter_context(Tree(library.tree.files, steps[0].root).dirs())
+            watch = stack.enter_context(Tree(library.tree.files, root).dirs())
         cases = [_Case(step, library.tree.files, dirs, watch, stopping) for step in steps]
         for case in cases:
             case.bring_in()

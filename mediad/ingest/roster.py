@@ -70,6 +70,7 @@ class Roster(Mapping[str, Entry]):
         self._files = files
         self._clock = clock
         self._entries: dict[str, Entry] = {}
+        self._readers: dict[str, Files] = {}
         self.settings: dict[str, Watch] = {}
         self.trees: dict[str, Tree] = {}
         self.places: dict[str, Place] = {}
@@ -92,13 +93,17 @@ class Roster(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, name: str, watch: Watch, system: Filesystem | None = None) -> Entry:
+    def add(
+        self, name: str, watch: Watch, system: Filesystem | None = None, files: Files | None = None
+    ) -> Entry:
         """Take up a watch or an import, or its new settings.
 
         Args:
             system: what it lies on, None to look.
+            files: by which it is read, None: as all others.
         """
         self.settings[name] = watch
+        self._readers[name] = files or self._files
         return self.refresh(name, system)
 
     def refresh(self, name: str, system: Filesystem | None = None) -> Entry:
@@ -113,19 +118,22 @@ class Roster(Mapping[str, Entry]):
 
     def remove(self, name: str) -> None:
         """Nothing is taken from it any more."""
-        for table in (self._entries, self.settings, self.trees, self.places):
+        for table in (self._entries, self._readers, self.settings, self.trees, self.places):
             table.pop(name, None)
         self.syncfs.discard(name)
 
-    def add_quarantine(self, library: str, root: bytes) -> None:
-        """Files may be taken from a library's quarantine again."""
-        name, path = quarantine_of(library), root + b"/" + QUARANTINE
-        self.trees[name] = Tree(self._files, path)
-        leases = filesystem(os.fsdecode(path)).leases
-        self.places[name] = Place(self.trees[name], 0.0, leases, True, date_rules(self.config))
+    def add_quarantine(self, library: str, root: bytes, system: Filesystem) -> None:
+        """Files may be taken from a library's quarantine again.
+
+        Args:
+            system: what the library lies on.
+        """
+        name = quarantine_of(library)
+        self.trees[name] = Tree(self._files, root + b"/" + QUARANTINE)
+        self.places[name] = Place(self.trees[name], 0.0, system.leases, True, date_rules(self.config))
 
     def _entry(self, name: str, watch: Watch, system: Filesystem) -> Entry:
-        tree = Tree(self._files, os.fsencode(watch.path))
+        tree = Tree(self._readers[name], os.fsencode(watch.path))
         local = not system.network
         settle = watch.settle if watch.settle is not None else SETTLE_LOCAL if local else SETTLE_NETWORK
         return Entry(

@@ -7,6 +7,7 @@ alone and are reported.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from mediad.model import Sighting
 
 CHUNK = 512
 _DEEPEST = 200  # thin air: nobody nests photos deeper, and each level holds a descriptor
+_OURS = re.compile(rb"\.mediad-[0-9]+")
+"""A source that is being removed (`moves.aside_name`): it has gone, or gets its own name back."""
 
 
 @dataclass(slots=True)
@@ -153,6 +156,8 @@ class _Walk:
             return False
         if result.st_mode & 0o170000 == 0o040000:
             return not self.folder.excluder.reason(path, True)
+        if _OURS.fullmatch(name):
+            return False
         self.report.files += 1
         stat = stat_of(result)
         rest = 0.0

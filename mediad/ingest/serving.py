@@ -19,11 +19,11 @@ from mediad.config import Config
 from mediad.config.checks import contains
 from mediad.ingest.lane import Lane
 from mediad.ingest.pulse import Hung, Pulse
-from mediad.ingest.roster import Roster
+from mediad.ingest.roster import Entry, Roster
 from mediad.ingest.stages import Stages
 from mediad.ingest.watch import Watcher
 from mediad.model import quarantine_of
-from mediad.roots import UNKNOWN
+from mediad.roots import UNKNOWN, filesystem
 from mediad.store.places import settle_watches
 
 Renamed = list[tuple[str, str]]
@@ -37,12 +37,14 @@ class Served:
     Attributes:
         watcher: None for what is not watched.
         retiring: it only finishes what is on its way.
+        entry: what its watcher goes by, None for what is not watched.
     """
 
     def __init__(self, name: str, stages: Stages, watcher: Watcher | None = None) -> None:
         self.name = name
         self.watcher = watcher
         self.retiring = False
+        self.entry: Entry | None = None
         self.small = Lane(stages, readers=2)
         self.large = Lane(stages, readers=1)
         self._watching = anyio.CancelScope()
@@ -145,20 +147,32 @@ class Serving(Mapping[str, Served]):
         self._follow = follow
         await self._start_wanted()
 
-    async def configure(self, config: Config) -> None:
-        """Bring the watches in line with another configuration."""
+    def adopt(self, config: Config) -> None:
+        """Take over another configuration, at once: from now on nothing is planned for what it no longer has.
+        `refresh` does what takes longer.
+        """
         moved = self._moved(self._wanted, config)
         self._wanted = self._roster.config = config
         for name in moved:
             self.retire(name)
         for name, served in self.watches.items():
-            new, old = config.watches.get(name), self._roster.settings[name]
             if served.retiring:
                 continue
-            if new is None or new.path != old.path:
+            new = config.watches.get(name)
+            if new is None or new.path != self._roster.settings[name].path:
                 self.retire(name)
-            elif not await self._add(name):  # always: the date rules may be others, too
+            else:
+                self._roster.settings[name] = new
+
+    async def refresh(self) -> None:
+        """Bring the watches in line with the configuration that was adopted."""
+        for name, served in self.watches.items():
+            if served.retiring or name not in self._wanted.watches:
+                continue
+            entry = await self._add(name)  # always: the date rules may be others, too
+            if not served.retiring and not (served.entry and served.entry.watched_like(entry)):
                 self._stages.tracker.rescheduled(name)
+                served.entry = entry
                 served.watch_anew(self._watcher(name))
         await self._start_wanted()
 
@@ -188,28 +202,28 @@ class Serving(Mapping[str, Served]):
             ]
             if not new:
                 return
-            served = {
-                name: self._wanted.watches[name]
-                for name in (*self.watches, *new)
-                if name in self._wanted.watches
+            staying = (name for name, one in self.watches.items() if not one.retiring)
+            watches = {
+                name: self._wanted.watches[name] for name in (*staying, *new) if name in self._wanted.watches
             }
-            roots = {name: os.fsencode(watch.path) for name, watch in served.items()}
+            roots = {name: os.fsencode(watch.path) for name, watch in watches.items()}
             renamed = await self._stages.database.run(functools.partial(settle_watches, watches=roots))
             if renamed:
                 await self._renamed(renamed)
             for name in new:
-                await self._add(name)
-                self.begin(Served(name, self._stages, self._watcher(name)), follow=self._follow)
+                entry = await self._add(name)
+                served = Served(name, self._stages, self._watcher(name))
+                served.entry = entry
+                self.begin(served, follow=self._follow)
 
-    async def _add(self, name: str) -> bool:
-        """Bring the roster up to date; would the watcher that there is do?"""
+    async def _add(self, name: str) -> Entry:
+        """Bring the roster up to date."""
         watch = self._wanted.watches[name]
-        before = self._roster.get(name)
-        try:
-            entry = await Pulse(_LOOK_LIMIT).ask(functools.partial(self._roster.add, name, watch))
+        try:  # nothing but the look is done in the thread, which may come back long after
+            system = await Pulse(_LOOK_LIMIT).ask(functools.partial(filesystem, watch.path))
         except Hung:  # it is looked at again when it answers
-            entry = self._roster.add(name, watch, UNKNOWN)
-        return before is not None and before.watched_like(entry)
+            system = UNKNOWN
+        return self._roster.add(name, watch, system)
 
     def begin(self, served: Served, *, follow: bool = False) -> None:
         """Take from it from now on."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mediad.ingest.meter import Meter
-from mediad.model import Counts, FileType, Settled, Sighting, Waiting
+from mediad.model import PASSING, Counts, FileType, Result, Settled, Sighting, Waiting
 
 _Name = tuple[str, bytes]  # watch, path or key
 
@@ -59,6 +59,7 @@ class Tracker:
         self._flying: dict[_Name, Sighting] = {}
         self._aloft: dict[str, int] = {}
         self._newer: dict[_Name, tuple[Sighting, float]] = {}
+        self._stories: dict[_Name, str] = {}
 
     @property
     def settling(self) -> int:
@@ -92,6 +93,10 @@ class Tracker:
             watch: Counts(settling[watch], waiting[watch], self._aloft.get(watch, 0), held[watch])
             for watch in {*self._waiting, *self._aloft}
         }
+
+    def told_before(self) -> Counter[str]:
+        """How many files here have an outcome from before that is recorded until they have another one."""
+        return Counter(self._stories.values())
 
     def may_land(self, watch: str) -> bool:
         """Has an open watch files that will be taken without anything else having to happen?"""
@@ -132,6 +137,8 @@ class Tracker:
             name = _name(sighting)
             flying = self._flying.get(name)
             if flying is None:
+                if sighting.was:
+                    self._stories[name] = sighting.was
                 self._settle_down(sighting, now)
             elif flying.stat != sighting.stat:
                 self._newer[name] = (sighting, now)
@@ -166,7 +173,7 @@ class Tracker:
 
     def _group_key(self, sighting: Sighting) -> bytes:
         if sighting.kept is not None:  # of two sets of one name, neither is a part of the other
-            return self._key(sighting.path) + b"\0%d" % sighting.kept[2]
+            return self._key(sighting.path) + b"\0%d" % sighting.kept.item
         lone = sighting.excluded or sighting.type is not FileType.REGULAR
         return b"\0" + sighting.path if lone else self._key(sighting.path)
 
@@ -218,17 +225,34 @@ class Tracker:
         )
         return Settled(members, f"{evidence}; {group.note}" if group.note else evidence)
 
-    def landed(self, sighting: Sighting, now: float, *, left: bool) -> None:
+    def begun(self, sightings: Iterable[Sighting]) -> None:
+        """The journal has steps of these files in flight: what was recorded of them before has made way."""
+        for sighting in sightings:
+            self._stories.pop(_name(sighting), None)
+
+    def reverted(self, sightings: Iterable[Sighting]) -> None:
+        """Nothing came of these files in flight: what lies in quarantine is recorded as being there."""
+        for sighting in sightings:
+            if sighting.kept is not None:
+                self._stories[_name(sighting)] = Result.QUARANTINED
+
+    def landed(self, sighting: Sighting, now: float, *, left: bool, outcome: Result | None = None) -> None:
         """The story of a file in flight has ended.
 
         Args:
             left: the file is no longer where it was seen, because we moved it. A newer sighting that shows
                 the same inode with the same content was made on the way and is forgotten.
+            outcome: what was recorded of it, None if nothing was.
         """
         name = _name(sighting)
         self._alight(name)
         newer = self._newer.pop(name, None)
+        story = self._stories.pop(name, "")
         if newer is not None and not (left and newer[0].stat.same_content(sighting.stat)):
+            if outcome is not None:
+                story = outcome if outcome in PASSING and not left else ""
+            if story:
+                self._stories[name] = story
             self._settle_down(newer[0], now)
 
     def returned(
@@ -259,6 +283,7 @@ class Tracker:
             name = _name(sighting)
             self._alight(name)
             self._newer.pop(name, None)
+            self._stories.pop(name, None)
 
     def _alight(self, name: _Name) -> None:
         self.progress.pop(name, None)
@@ -273,6 +298,8 @@ class Tracker:
             del self._groups[name]
         for name in [name for name in self._newer if name[0] == watch]:
             del self._newer[name]
+        for name in [name for name in self._stories if name[0] == watch and name not in self._flying]:
+            del self._stories[name]
 
     def rescheduled(self, watch: str) -> None:
         """A watch has another settle time."""

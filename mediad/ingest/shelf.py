@@ -10,6 +10,7 @@ import anyio
 from mediad import config
 from mediad.ingest.pulse import Pulse
 from mediad.library import OpenLibrary
+from mediad.sizes import size_text
 
 
 class State(enum.StrEnum):
@@ -30,8 +31,11 @@ class Shelf:
         id: its row in the catalogue once it was online.
         admitted: its recovery and the first look at it are done.
         room: bytes above `min_free` that could be written when it was last looked at.
+        needs: bytes of the smallest that did not fit into that room, 0 if there was none.
         stuck: steps that recovery could neither finish nor revert; it is tried again.
         leaving: it is no longer configured, or elsewhere, and only finishes what is in flight.
+        moved: it lies elsewhere now. What is not in the old folder yet must not get there: whoever moved it
+            may delete that.
         users: sets on their way that need it.
     """
 
@@ -42,8 +46,10 @@ class Shelf:
     error: str = ""
     stuck: int = 0
     room: int = 0
+    needs: int = 0
     admitted: bool = False
     leaving: bool = False
+    moved: bool = False
     users: int = 0
     looking: anyio.Lock = field(default_factory=anyio.Lock)
     pulse: Pulse = field(default_factory=Pulse)
@@ -62,7 +68,22 @@ class Shelf:
     @property
     def takes(self) -> bool:
         """Takes what is on its way already."""
-        return self.state is State.ONLINE
+        return self.state is State.ONLINE and not self.moved
+
+    @property
+    def cramped(self) -> bool:
+        """Takes what is small; something waits that does not fit."""
+        return self.state is State.ONLINE and self.needs > self.room
+
+    def refuse(self, need: int, room: int) -> str:
+        """Remember that something did not fit; returns why, in words.
+
+        Args:
+            need, room: bytes.
+        """
+        self.needs = min(need, self.needs) if self.cramped else need
+        least = size_text(self.settings.min_free)
+        return f"needs {size_text(need)}; {size_text(room)} are free above min_free ({least})"
 
     @property
     def free(self) -> int | None:

@@ -13,7 +13,15 @@ import apsw
 
 from mediad import config
 from mediad.clock import Clock
-from mediad.errors import InvalidConfig, LibraryFull, LibraryOffline, LibraryReadOnly, MediadError, Retry
+from mediad.errors import (
+    InvalidConfig,
+    LibraryFull,
+    LibraryMoved,
+    LibraryOffline,
+    LibraryReadOnly,
+    MediadError,
+    Retry,
+)
 from mediad.files import Files, library_error
 from mediad.ingest import recovered
 from mediad.ingest.pulse import Hung, Pulse
@@ -34,6 +42,7 @@ class Shelves:
 
     Args:
         index: looks at a whole library for the first time, given the library and its row.
+        recovered: called when open steps have been ended, or at least looked at.
         changed: called when a library's state changed.
         in_hand: says of a step that somebody is working on it, so that recovery keeps away.
     """
@@ -45,6 +54,7 @@ class Shelves:
         database: Database,
         clock: Clock,
         index: Callable[[OpenLibrary, int], Awaitable[None]],
+        recovered: Callable[[], Awaitable[None]],
         changed: Callable[[Shelf], None],
         in_hand: Callable[[int], bool],
         stopping: Callable[[], bool],
@@ -54,6 +64,7 @@ class Shelves:
         self._database = database
         self._clock = clock
         self._index = index
+        self._recovered = recovered
         self._changed = changed
         self._in_hand = in_hand
         self._stopping = stopping
@@ -84,9 +95,11 @@ class Shelves:
 
     def reason(self, name: str) -> MediadError:
         """Why a library cannot be filed into."""
-        shelf = self.shelves[name]
+        shelf = self.find(name)
+        if shelf is None:
+            return LibraryMoved(f"library {name} is not configured any more")
         if shelf.leaving:
-            return LibraryOffline("is being put elsewhere by the new configuration")
+            return LibraryMoved("is being put elsewhere by the new configuration")
         kinds = {State.FULL: LibraryFull, State.READONLY: LibraryReadOnly}
         return kinds.get(shelf.state, LibraryOffline)(shelf.error or f"is {shelf.state}")
 
@@ -104,21 +117,25 @@ class Shelves:
                 if shelf.leaving and not shelf.users:  # its successor waits for that
                     self.wake()
 
-    async def configure(self, settings: config.Config) -> None:
-        """Take over another configuration; `keep` brings online what came, closes what left once nobody
-        needs it, and puts elsewhere what moved.
+    def adopt(self, settings: config.Config) -> None:
+        """Take over another configuration, at once; `keep` brings online what came, closes what left once
+        nobody needs it, and puts elsewhere what moved. `refresh` does what takes longer.
         """
         self._config = settings
         for name, shelf in self.shelves.items():
             new = settings.libraries.get(name)
-            shelf.leaving = new is None or new.path != shelf.settings.path
-            if new is None or shelf.leaving or new == shelf.settings:
-                continue
-            shelf.settings = new
-            if shelf.library is not None:
-                await anyio.to_thread.run_sync(shelf.library.configure, new)
+            shelf.moved = new is not None and new.path != shelf.settings.path
+            shelf.leaving = new is None or shelf.moved
+            if new is not None and not shelf.moved:
+                shelf.settings = new
         self._add_new()
         self.wake()
+
+    async def refresh(self) -> None:
+        """Give the libraries their new settings."""
+        for shelf in self:
+            if shelf.library is not None and not shelf.leaving:
+                await anyio.to_thread.run_sync(shelf.library.configure, shelf.settings)
 
     def _add_new(self) -> None:
         for name in self._config.libraries.keys() - self.shelves.keys():
@@ -153,7 +170,7 @@ class Shelves:
         Raises:
             AlreadyHeld, InvalidConfig: the daemon must not run like this.
         """
-        for shelf in self.shelves.values():
+        for shelf in self:
             async with shelf.looking:
                 shelf.library = await self._open(shelf)
                 if admit:
@@ -356,6 +373,8 @@ class Shelves:
             for result in results:
                 tally[result.verdict] += 1
         shelf.stuck = len(still_open)
+        if sets:
+            await self._recovered()
         left = await anyio.to_thread.run_sync(
             sweep, library, lambda step: step in still_open or self._in_hand(step)
         )

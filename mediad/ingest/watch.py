@@ -14,7 +14,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TypeVar
 
 import anyio
@@ -62,7 +62,7 @@ class Watcher:
         changed: told of each new state and, where something is wrong, what.
         poll: never use inotify (network and FUSE filesystems tell nothing of remote changes).
         rescan: seconds between scans of everything. settle: seconds for which files settle.
-        arrived: called in a thread when the root appears, which may lie on another filesystem than before:
+        arrived: called when the root appears, which may lie on another filesystem than before:
             gives what is to be looked at, and whether to poll it.
 
     Attributes:
@@ -81,7 +81,7 @@ class Watcher:
         poll: bool,
         rescan: float,
         settle: float = 0.0,
-        arrived: Callable[[], tuple[Folder, bool]] | None = None,
+        arrived: Callable[[], Awaitable[tuple[Folder, bool]]] | None = None,
     ) -> None:
         self.folder = folder
         self.state = State.SCANNING
@@ -90,6 +90,8 @@ class Watcher:
         self.last_complete_scan: int | None = None
         self.found_by_scan = 0
         self._begun = self._ended = 0  # scans of everything
+        self._tries = self._missed = 0  # rounds, and the last one in which the root could not be looked into
+        self._hurry = anyio.Event()
         self._turned = anyio.Event()
         self._closed = False
         self._pulse = Pulse()
@@ -103,13 +105,12 @@ class Watcher:
         self._marks = Marks()
         self._wake = anyio.Event()
         self._root: os.stat_result | None = None
-        self._uncovered: set[bytes] = set()
+        self._gaps = coverage.Gaps()
         self._report: Report | None = None
         self._last_full = -math.inf
         self._last_poll = -math.inf
         self._took = 0.0
         self._poll_every = _POLL
-        self._tried: set[bytes] = set()
         self._heard_since = math.inf
         self._restart = _RESTART
         self._deaf = ""
@@ -118,11 +119,12 @@ class Watcher:
 
     async def look(self) -> None:
         """Have everything looked at from now on, while `follow` runs; returns when that is done or the root
-        turned out to be away.
+        turned out to be away: as it is now, not as it was when it was last looked at.
         """
-        before = self._begun
+        before, tries = self._begun, self._tries
         self.mark_everything()
-        while self._ended <= before and not (self.away or self._closed):
+        self._hurry.set()
+        while self._ended <= before and not ((self.away and self._missed > tries) or self._closed):
             await self._turned.wait()
 
     def _turn(self) -> None:
@@ -180,14 +182,24 @@ class Watcher:
             mounts.close()
 
     async def _until_root_is_there(self) -> None:
+        self._tries += 1
         while (found := await self._look_at_root()) is None:
             self.up.set()
-            await anyio.sleep(_ROOT_LOOK)
+            await self._next_round()
+            self._tries += 1
         if self._arrived is not None:
-            self.folder, self._poll = await self._in_thread(self._arrived)
+            self.folder, self._poll = await self._arrived()
         self._root = found
         self._marks.everything = True
         self._become(State.SCANNING, "")
+
+    async def _next_round(self) -> None:
+        """The root could not be looked into: it is tried again in a while, or when somebody asks."""
+        self._missed = self._tries
+        self._turn()
+        with anyio.move_on_after(_ROOT_LOOK):
+            await self._hurry.wait()
+        self._hurry = anyio.Event()
 
     async def _look_at_root(self) -> os.stat_result | None:
         """The root as it is, None where it cannot be looked at, which `state` tells then."""
@@ -217,6 +229,7 @@ class Watcher:
     async def _look_while_root_stays(self, mounts: coverage.MountTable) -> None:
         """Do what is marked and due, until the root is gone or another."""
         while await self._root_stays(mounts):
+            self._tries += 1
             try:
                 await self._do_what_is_due()
             except FileNotFoundError:
@@ -224,7 +237,7 @@ class Watcher:
             except OSError as error:
                 self._become(State.ERROR, error.strerror or str(error))
                 self._marks.everything = True
-                await anyio.sleep(_ROOT_LOOK)
+                await self._next_round()
                 continue
             if self._restart > _RESTART and self._outlived_a_scan():
                 self._restart, self._deaf = _RESTART, ""
@@ -240,7 +253,7 @@ class Watcher:
 
     def _next_scan(self) -> float:
         full = self._last_full + (min(self._rescan, self._poll_every) if self._poll else self._rescan)
-        return min(full, self._last_poll + self._poll_every) if self._uncovered else full
+        return min(full, self._last_poll + self._poll_every) if self._gaps.folders else full
 
     async def _do_what_is_due(self) -> None:
         now = self._clock.monotonic()
@@ -258,8 +271,8 @@ class Watcher:
             marks.folders.update(folders)
             if seen:
                 await self._deliver(seen, False)
-        if self._uncovered and now >= self._last_poll + self._poll_every:
-            marks.folders |= self._uncovered
+        if self._gaps.folders and now >= self._last_poll + self._poll_every:
+            marks.folders |= self._gaps.folders
             self._last_poll = now
         await self._scan_folders(marks.folders)
 
@@ -271,8 +284,11 @@ class Watcher:
             except OSError:  # gone meanwhile; its parent's events or the next scan tell
                 continue
         if not self._poll and found:
-            missing = await self._in_thread(functools.partial(coverage.missing, found))
-            self._uncovered = (self._uncovered - set(found.values())) | missing
+            if await self._in_thread(functools.partial(self._gaps.some_seen, found)):
+                self._stop.set()
+            elif self._gaps.late:  # they are looked at again at once
+                soon = self._clock.monotonic() - self._poll_every + _RESTART
+                self._last_poll = min(self._last_poll, soon)
             self._show_state()
 
     async def _scan_everything(self) -> None:
@@ -290,9 +306,7 @@ class Watcher:
     async def _check_coverage_of_all(self) -> None:
         if not self._poll:
             folders = self._report.folders if self._report else {}
-            self._uncovered = await self._in_thread(functools.partial(coverage.missing, folders))
-            if self._uncovered - self._tried:  # watch them by name: an unreadable neighbour hid them
-                self._tried = self._uncovered
+            if await self._in_thread(functools.partial(self._gaps.all_seen, folders)):
                 self._stop.set()
         self._show_state()
 
@@ -302,12 +316,8 @@ class Watcher:
             self._become(State.DEGRADED, f"cannot look into {os.fsdecode(path)!a}: {why}")
         elif self._deaf:
             self._become(State.DEGRADED, self._deaf)
-        elif self._uncovered:
-            self._become(
-                State.DEGRADED,
-                f"inotify does not cover {len(self._uncovered)} folders (see fs.inotify.max_user_watches); "
-                f"they are looked at every {self._poll_every:.0f} s",
-            )
+        elif gaps := self._gaps.told(self._poll_every):
+            self._become(State.DEGRADED, gaps)
         else:
             self._become(State.WATCHING, "")
 
@@ -349,6 +359,8 @@ class Watcher:
                 await self._pulse.ask(functools.partial(os.stat, self.folder.tree.root))
             except Hung as error:
                 self._become(State.ERROR, error.what)
+                self._missed = self._tries + 1  # neither this round nor what is asked for meanwhile ends
+                self._turn()
             except OSError:  # the scan fails too, and says so
                 continue
             else:
@@ -392,14 +404,13 @@ class Watcher:
         self._restart = _RESTART if self._outlived_a_scan() else min(2 * self._restart, longest)
         if self._restart >= _DEAF_RESTART:
             self._deaf = f"inotify fails here, so it is looked at every {self._restart:.0f} s: {error}"
-        self._uncovered.add(b"")
-        self._tried = set()
+        self._gaps.broke()
         self._wake.set()
 
     def _notify(self, stop: threading.Event, started: Callable[[], None]) -> None:
         """Runs in a thread: RustNotify walks the tree when made, which would block the event loop."""
         root = os.fsdecode(self.folder.tree.root)
-        more = [os.path.join(root, os.fsdecode(path)) for path in topmost(self._tried) if path]
+        more = [os.path.join(root, os.fsdecode(path)) for path in topmost(self._gaps.by_name) if path]
         notify = RustNotify([root, *more], False, False, 0, True, True)
         try:
             anyio.from_thread.run_sync(started)

@@ -5,16 +5,18 @@ same size makes it matter.
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+import anyio
 import anyio.from_thread
 import anyio.to_thread
 import apsw
 
 from mediad.clock import Clock
 from mediad.errors import MediadError, printable
-from mediad.files import stat_of
+from mediad.files import stat_of, unwatched
 from mediad.ingest.folder import Folder
 from mediad.ingest.moves import digest_of
 from mediad.layout import key_of
@@ -51,7 +53,12 @@ async def index(
 
 
 async def read_unread(
-    database: Database, libraries: Mapping[int, OpenLibrary], sizes: set[int], stopping: Callable[[], bool]
+    database: Database,
+    libraries: Mapping[int, OpenLibrary],
+    sizes: set[int],
+    stopping: Callable[[], bool],
+    limiter: anyio.CapacityLimiter | None = None,
+    progress: Callable[[int], None] = unwatched,
 ) -> None:
     """Hash every unread file of these sizes, so that the planner can compare contents.
 
@@ -60,11 +67,13 @@ async def read_unread(
     Args:
         libraries: those that are online, by their row in the catalogue.
         sizes: in bytes.
+        limiter: of the threads that read. progress: told there how many more bytes were read.
     """
     unread = await database.run(lambda connection: catalogue.unread_of_sizes(connection, libraries, sizes))
+    read = functools.partial(_read, stopping=stopping, progress=progress)
     for file, row, path in unread:
         try:
-            found = await anyio.to_thread.run_sync(_read, libraries[row], path, stopping)
+            found = await anyio.to_thread.run_sync(read, libraries[row], path, limiter=limiter)
         except (OSError, MediadError) as error:
             log.debug("library at %s: %s: %s", printable(libraries[row].tree.root), printable(path), error)
             continue
@@ -81,7 +90,9 @@ def _note(file: int, found: tuple[bytes, Stat] | None) -> Callable[[apsw.Connect
     return note
 
 
-def _read(library: OpenLibrary, path: bytes, stopping: Callable[[], bool]) -> tuple[bytes, Stat] | None:
+def _read(
+    library: OpenLibrary, path: bytes, stopping: Callable[[], bool], progress: Callable[[int], None]
+) -> tuple[bytes, Stat] | None:
     """Digest and state of a library file, None where it is missing.
 
     Raises:
@@ -94,7 +105,7 @@ def _read(library: OpenLibrary, path: bytes, stopping: Callable[[], bool]) -> tu
             fd = files.open_file(name, directory)
             try:
                 stat = stat_of(files.fstat(fd))
-                return digest_of(files, fd, stat.size, stopping), stat
+                return digest_of(files, fd, stat.size, stopping, progress), stat
             finally:
                 files.close(fd)
     except OSError as error:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mediad.errors import printable
+from mediad.ingest.pauses import EVERYTHING
 from mediad.model import Counts
+from mediad.shell import word
+from mediad.sizes import size_text
 
 if TYPE_CHECKING:
+    from mediad.ingest.pipeline import Pipeline
     from mediad.steering.status import Life
 
 Document = Mapping[str, object]
@@ -22,20 +27,22 @@ _LIBRARY = {
 
 
 def attention(
-    life: Life, watches: Sequence[Document], libraries: Sequence[Document], queue: Counts
+    life: Life, watches: Sequence[Document], libraries: Sequence[Document], counts: Mapping[str, Counts]
 ) -> list[dict[str, str]]:
     """The reply's `attention`.
 
     Args:
         watches, libraries: as the reply has them.
+        counts: of what waits, by what it is taken from.
     """
     return [
         {"code": code, "message": message, "command": command}
         for code, message, command in (
             *_libraries(libraries),
+            *_room(life.pipeline, counts),
             *_watches(watches),
-            *_files(life),
-            *_pauses(life, queue),
+            *_files(life.pipeline),
+            *_pauses(life.pipeline, counts),
             *_configuration(life),
         )
     ]
@@ -47,8 +54,23 @@ def _libraries(libraries: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
         if state not in _LIBRARY:
             continue
         why = f": {library['error']}" if library["error"] else ""
+        hint = "" if why.endswith(")") else f" ({_LIBRARY[state]})"  # the error has a remedy of its own
         command = f"df -h {_word(library['path'])}" if state == "full" else f"mediactl scan {name}"
-        yield f"library-{state}", f"library {name} is {state}{why} ({_LIBRARY[state]})", command
+        yield f"library-{state}", f"library {name} is {state}{why}{hint}", command
+
+
+def _room(pipeline: Pipeline, counts: Mapping[str, Counts]) -> Iterator[tuple[str, str, str]]:
+    """Libraries that take small files still, and not these."""
+    for shelf in pipeline.shelves:
+        library = shelf.settings
+        from_open = [name for name in counts if not pipeline.closed(name)]
+        held = sum(counts[name].held for name in from_open if library.name in pipeline.libraries_of(name))
+        if shelf.cramped and held:
+            text = (
+                f"{_files_text(held)} {'does' if held == 1 else 'do'} not fit into library {library.name}: "
+                f"{size_text(shelf.room)} are free above min_free ({size_text(library.min_free)})"
+            )
+            yield "held-full", text, f"df -h {_word(library.path)}"
 
 
 def _watches(watches: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
@@ -57,7 +79,8 @@ def _watches(watches: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
         if not error:
             continue
         if watch["state"] == "offline":
-            yield "watch-offline", f"watch {name} is offline: {error}", f"ls -ld {_word(watch['path'])}"
+            text = f"watch {name} is offline: {error} (plug it in or mount it)"
+            yield "watch-offline", text, f"mediactl scan {name}"
         elif watch["state"] == "degraded" and "max_user_watches" in error:
             command = "sudo sysctl fs.inotify.max_user_watches=1048576"
             yield "watch-degraded", f"watch {name} sees some changes late: {error}", command
@@ -67,23 +90,44 @@ def _watches(watches: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
             yield "watch-degraded", f"watch {name} is not seen whole: {error}", f"mediactl scan {name}"
 
 
-def _files(life: Life) -> Iterator[tuple[str, str, str]]:
-    troubled = life.pipeline.recorder.tally.troubled
-    if count := troubled.get("quarantined", 0):
-        yield (
-            "quarantined",
-            f"{_files_text(count)} could not be read and {_are(count)} put aside",
-            "mediactl failures",
-        )
-    if count := troubled.get("failed", 0):
+def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    if pipeline.pool.failing:
+        systemctl = "sudo systemctl" if _is_the_systems(pipeline) else "systemctl --user"
+        text = f"files cannot be looked into: {pipeline.pool.failing}"
+        hint = "restart mediad; if that does not help, install it anew"
+        yield "workers", f"{text} ({hint})", f"{systemctl} restart mediad"
+    tally = pipeline.recorder.tally
+    if count := tally.troubled.get("quarantined", 0):
+        text = f"{_files_text(count)} could not be read and {_are(count)} not filed"
+        yield "quarantined", text, "mediactl failures"
+    if count := tally.troubled.get("failed", 0) - tally.imports:
         yield "failed", f"{_files_text(count)} could not be taken; tried again by itself", "mediactl failures"
+    if count := tally.imports:
+        text = f"{_files_text(count)} of imports could not be taken; only another import tries again"
+        yield "import-failed", text, "mediactl failures"
+    if count := pipeline.recorder.lingering:
+        last = pipeline.recorder.lingers
+        text = (
+            f"{_files_text(count)} {_are(count)} filed and could not be removed, the last {printable(last)}"
+        )
+        yield "not-removed", text, f"ls -ld {word(os.path.dirname(last))}"
 
 
-def _pauses(life: Life, queue: Counts) -> Iterator[tuple[str, str, str]]:
-    for pause in life.pipeline.pauses.all():
-        if pause.until is None and queue.held:
+def _is_the_systems(pipeline: Pipeline) -> bool:
+    """Is it, by its socket, the system's daemon and no user's?"""
+    return pipeline.config.daemon.sockets[0].startswith("/run/mediad/")
+
+
+def _pauses(pipeline: Pipeline, counts: Mapping[str, Counts]) -> Iterator[tuple[str, str, str]]:
+    for pause in pipeline.pauses.all():
+        held = sum(
+            counts[name].held
+            for name in counts
+            if pause.name in (EVERYTHING, name) or pause.name in pipeline.libraries_of(name)
+        )
+        if pause.until is None and held:
             what = pause.name or "everything"
-            waits = f"{_files_text(queue.held)} {'waits' if queue.held == 1 else 'wait'}"
+            waits = f"{_files_text(held)} {'waits' if held == 1 else 'wait'}"
             yield (
                 "paused",
                 f"{what} is paused until it is resumed; {waits}",

@@ -12,10 +12,10 @@ from typing import Any
 
 import anyio
 
-from mediad.control.calls import Call, ExpectedMore, Reply
+from mediad.control.calls import Call, ExpectedMore, Reply, Shared
 from mediad.control.protocol import InvalidParameter, path_fields, path_from, paths_from, time_from, time_text
 from mediad.errors import NoSuchName, NotKnown, NotPermitted
-from mediad.events import Event
+from mediad.events import MOST, Event
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
@@ -32,7 +32,8 @@ from mediad.store.pauses import Pause
 from mediad.store.reading import Reader
 
 _PAGE = 500
-_LONGEST_PAGE = 5000
+_LONGEST_PAGE = 1000
+_LONGEST_PAUSE = 100 * 365.25 * 86400  # seconds; times of more than four digits a year cannot be told
 
 Document = Mapping[str, object]
 
@@ -58,6 +59,7 @@ class Daemon:
         self._reader = reader
         self._reload = reload
         self._importer = importer
+        self._paging = anyio.Lock()
         self._methods: dict[str, Callable[[Call, Reply], Awaitable[Document]]] = {
             "Status": self._status,
             "Pause": self._pause,
@@ -91,7 +93,7 @@ class Daemon:
 
     async def _pause(self, call: Call, reply: Reply) -> Document:
         seconds = call.parameters["for_s"]
-        if seconds is not None and not 0 < seconds < math.inf:
+        if seconds is not None and not 0 < seconds <= _LONGEST_PAUSE:
             raise InvalidParameter("for_s")
         names = self._names(call) or [EVERYTHING]
         await self._pipeline.pause(names, seconds)
@@ -114,8 +116,10 @@ class Daemon:
         """The watches and libraries that a call names.
 
         Raises:
-            NoSuchName: one of them is neither.
+            NoSuchName: one of them is neither. InvalidParameter: it names none, which is not to say all.
         """
+        if call.parameters["names"] == []:
+            raise InvalidParameter("names")
         known = [*self._pipeline.config.watches, *self._pipeline.config.libraries]
         for name in call.parameters["names"] or ():
             if name not in known:
@@ -204,15 +208,15 @@ class Daemon:
             doubtful=bool(asked["doubtful"]),
             limit=asked["limit"],
         )
-        return await _pages(lambda after: page(after=after), call, reply)
+        return await self._pages(lambda after: page(after=after), call, reply)
 
     async def _failures(self, call: Call, reply: Reply) -> Document:
         limit = call.parameters["limit"]
-        return await _pages(lambda after: failures(self._reader, after, limit), call, reply)
+        return await self._pages(lambda after: failures(self._reader, after, limit), call, reply)
 
     async def _duplicates(self, call: Call, reply: Reply) -> Document:
         limit = call.parameters["limit"]
-        return await _pages(lambda after: duplicates(self._reader, after, limit), call, reply)
+        return await self._pages(lambda after: duplicates(self._reader, after, limit), call, reply)
 
     async def _queue(self, call: Call, reply: Reply) -> Document:
         limit = limited(call.parameters["limit"], _PAGE, _LONGEST_PAGE)
@@ -226,7 +230,7 @@ class Daemon:
             files = [self._queued(waiting) for waiting in found[:limit]]
             return {"files": files, "next": start + limit if len(found) > limit else None}
 
-        return await _pages(page, call, reply)
+        return await self._pages(page, call, reply)
 
     def _queued(self, waiting: Waiting) -> dict[str, object]:
         state, reason = self._state_of(waiting)
@@ -249,6 +253,21 @@ class Daemon:
         if waiting.held or self._pipeline.closed(root):
             return "held", waiting.note if waiting.held else self._pipeline.why_closed(root)
         return ("settling", waiting.note or "it has to rest") if waiting.due else ("waiting", "")
+
+    async def _pages(
+        self, page: Callable[[Any], Awaitable[dict[str, object]]], call: Call, reply: Reply
+    ) -> Document:
+        """One page; or all of them, one reply each, for who asks for more.
+
+        Pages are made one at a time for all clients: they are made in threads, which hold up the event loop.
+        """
+        async with self._paging:
+            found = await page(call.parameters["after"])
+        while call.more and found["next"] is not None:
+            await reply(found)
+            async with self._paging:
+                found = await page(found["next"])
+        return found
 
     # -- changing what was done -----------------------------------------------------------------------
 
@@ -305,15 +324,6 @@ class Daemon:
                     await reply(_event(Event(self._pipeline.clock.micros(), "lost"), lost))
 
 
-async def _pages(page: Callable[[Any], Awaitable[dict[str, object]]], call: Call, reply: Reply) -> Document:
-    """One page; or all of them, one reply each, for who asks for more."""
-    found = await page(call.parameters["after"])
-    while call.more and found["next"] is not None:
-        await reply(found)
-        found = await page(found["next"])
-    return found
-
-
 def _paused(pause: Pause) -> dict[str, object]:
     return {"name": pause.name or None, "since": time_text(pause.since), "until": time_text(pause.until)}
 
@@ -322,16 +332,20 @@ def _look(kind: str, name: str, state: str, error: str, files: int) -> dict[str,
     return {"name": name, "kind": kind, "state": str(state), "error": error or None, "files": files}
 
 
-def _event(event: Event, lost: int | None = None) -> dict[str, object]:
-    return {
-        "time": time_text(event.time),
-        "event": str(event.kind),
-        "name": event.name or None,
-        **path_fields("path", event.path),
-        **path_fields("destination", event.destination),
-        "state": str(event.state) or None,
-        "reason": event.reason or None,
-        "batch": event.batch,
-        "bytes": event.bytes,
-        "lost": lost,
-    }
+@functools.lru_cache(maxsize=MOST)
+def _event(event: Event, lost: int | None = None) -> Shared:
+    """The same for all followers, who are told at about the same time."""
+    return Shared(
+        {
+            "time": time_text(event.time),
+            "event": str(event.kind),
+            "name": event.name or None,
+            **path_fields("path", event.path),
+            **path_fields("destination", event.destination),
+            "state": str(event.state) or None,
+            "reason": event.reason or None,
+            "batch": event.batch,
+            "bytes": event.bytes,
+            "lost": lost,
+        }
+    )

@@ -12,7 +12,7 @@ from mediad.store.copies import Copy, Group, groups, unread
 from mediad.store.reading import Reader
 
 _PAGE = 500
-_LONGEST_PAGE = 5000
+_LONGEST_PAGE = 1000
 _UNDATED = b"Undated/"  # where the default layout puts what has no date
 
 

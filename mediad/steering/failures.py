@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
-import shlex
+import os
+import pwd
 
 import anyio.to_thread
 
 from mediad.control.protocol import path_fields, time_text
+from mediad.errors import NotPermitted
 from mediad.media.wire import READING_FAILED
+from mediad.shell import word
 from mediad.steering.fields import limited
 from mediad.store.reading import Reader
 from mediad.store.troubles import Troubled, troubles
 
 _PAGE = 500
-_LONGEST_PAGE = 5000
+_LONGEST_PAGE = 1000
 
 
 async def failures(reader: Reader, after: int | None = None, limit: int | None = None) -> dict[str, object]:
@@ -37,7 +40,7 @@ def _failure(trouble: Troubled) -> dict[str, object]:
         "watch": trouble.origin,
         "outcome": trouble.outcome,
         "code": trouble.code,
-        "reason": trouble.reason,
+        "reason": trouble.reason + _permission(trouble),
         "since": time_text(trouble.since),
         "size": trouble.size,
         **path_fields("place", trouble.place),
@@ -57,23 +60,18 @@ def command(trouble: Troubled) -> str:
     return f"mediactl retry --unparsed {path}" if _unreadable(trouble) else f"mediactl retry {path}"
 
 
+def _permission(trouble: Troubled) -> str:
+    """What gives mediad the right to a file that it may not read; root has it, wherever it can be had."""
+    user = os.geteuid()
+    if trouble.code != NotPermitted.code or trouble.source is None or not user:
+        return ""
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = str(user)
+    return f" (`setfacl -m u:{name}:r {word(trouble.source)}`, and u:{name}:x for the folders above it)"
+
+
 def _unreadable(trouble: Troubled) -> bool:
     content = trouble.outcome == "quarantined" and trouble.code in ("unreadable", "recovered")
     return content and not trouble.reason.startswith(READING_FAILED)
-
-
-def word(path: bytes) -> str:
-    """A path as one word of a command line, printable whatever bytes it has (bash and zsh)."""
-    text = path.decode("utf-8", "surrogateescape")
-    if text.isprintable():
-        return shlex.quote(text)
-    return "$'" + "".join(_quoted(char) for char in text) + "'"
-
-
-def _quoted(char: str) -> str:
-    if char in "\\'":
-        return "\\" + char
-    if char.isprintable():
-        return char
-    # octal always has three digits, so that no digit that follows is taken for one of them
-    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))

@@ -13,7 +13,7 @@ from mediad.store.paths import below, under
 from mediad.store.reading import Reader
 
 _PAGE = 500
-_LONGEST_PAGE = 5000
+_LONGEST_PAGE = 1000
 
 # What a step did to its file, where the file's own row tells a later story.
 _OUTCOMES = {"quarantine": "quarantined", "trash": "duplicate"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import anyio.lowlevel
 import anyio.to_thread
 
 from mediad.control.protocol import path_fields
@@ -14,10 +15,11 @@ from mediad.errors import NotKnown
 from mediad.files import Tree, stat_of
 from mediad.ingest.pipeline import Pipeline
 from mediad.library import QUARANTINE
-from mediad.model import Sighting
+from mediad.model import Kept, Sighting
 from mediad.store.reading import Reader
 from mediad.store.troubles import Troubled, dismiss, named_among, troubles
 
+_CHUNK = 512  # files that are handed over in one step of the event loop
 _PAGE = 2000  # files in trouble that are asked for at a time
 
 
@@ -55,7 +57,13 @@ async def retried(
         verdicts += await anyio.to_thread.run_sync(_in_watch, pipeline, watch, group)
     taken = [replace(v.sighting, again=True, unparsed=unparsed) for v in verdicts if v.sighting is not None]
     if not dry_run:
-        pipeline.take_again(taken)
+        refused = set(await _take(pipeline, taken))
+        verdicts = [
+            replace(v, sighting=None, reason="what it would be taken from is being closed; try again")
+            if v.sighting is not None and (v.sighting.root, v.sighting.place) in refused
+            else v
+            for v in verdicts
+        ]
     return [
         {
             **path_fields("path", verdict.trouble.place or verdict.trouble.path),
@@ -64,6 +72,15 @@ async def retried(
         }
         for verdict in verdicts
     ]
+
+
+async def _take(pipeline: Pipeline, sightings: Sequence[Sighting]) -> list[tuple[str, bytes]]:
+    """Hand them over, so many at a time that others have their turns; returns the names of those refused."""
+    refused: list[Sighting] = []
+    for start in range(0, len(sightings), _CHUNK):
+        refused += pipeline.take_again(sightings[start : start + _CHUNK])
+        await anyio.lowlevel.checkpoint()
+    return [(one.root, one.place) for one in refused]
 
 
 async def dismissed(pipeline: Pipeline, reader: Reader, paths: Collection[bytes]) -> int:
@@ -135,14 +152,16 @@ def _in_quarantine(pipeline: Pipeline, library: str, troubles: Iterable[Troubled
 
 def _kept(tree: Tree, library: str, trouble: Troubled) -> _Verdict:
     assert trouble.kept is not None
+    assert trouble.step is not None
     name = trouble.kept.removeprefix(QUARANTINE + b"/")
     try:
         with tree.dirs() as dirs:
             stat = stat_of(tree.files.stat_at(name, dirs.fd(QUARANTINE)))
     except OSError as error:
         return _Verdict(trouble, None, f"cannot be found in quarantine: {error.strerror}")
+    kept = Kept(library, name, trouble.item, trouble.step)
     rest = 1e9  # nobody writes there
-    sighting = Sighting(trouble.watch, trouble.path, stat, rest, kept=(library, name, trouble.item))
+    sighting = Sighting(trouble.watch, trouble.path, stat, rest, kept=kept, was=trouble.outcome)
     return _Verdict(trouble, sighting, "is taken out of quarantine")
 
 
@@ -155,7 +174,7 @@ def _in_watch(pipeline: Pipeline, watch: str, troubles: Iterable[Troubled]) -> l
         return [
             _Verdict(trouble, None, f"cannot be looked at: {error.strerror}") for trouble in wanted.values()
         ]
-    found = {sighting.path: sighting for sighting in seen}
+    found = {one.path: replace(one, was=wanted[one.path].outcome) for one in seen}
     return [
         _Verdict(trouble, found.get(path), "is taken again" if path in found else "is no longer there")
         for path, trouble in wanted.items()

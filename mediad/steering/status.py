@@ -63,7 +63,7 @@ def status(life: Life) -> dict[str, object]:
         "queue": counts_document(queue),
         "in_flight": flights(pipeline, pipeline.tracker.flights()),
         "totals": _totals(pipeline),
-        "attention": attention(life, watches, libraries, queue),
+        "attention": attention(life, watches, libraries, counts),
     }
 
 
@@ -146,8 +146,9 @@ def _library(pipeline: Pipeline, shelf: Shelf) -> dict[str, object]:
 
 
 def _totals(pipeline: Pipeline) -> dict[str, int]:
-    tally = pipeline.recorder.tally
+    """What has become of all files, but for those that are tried again: they are in the queue."""
+    tally, again = pipeline.recorder.tally, pipeline.tracker.told_before()
     return {
-        **{result.value: tally.files.get(result, 0) for result in Result},
+        **{result.value: max(0, tally.files.get(result, 0) - again[result]) for result in Result},
         "bytes_filed": tally.bytes_filed,
     }

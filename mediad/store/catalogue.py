@@ -94,6 +94,17 @@ def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arri
     return Arrival(*values, bool(stays), digest)  # type: ignore[call-arg]  # mypy counts the star as one
 
 
+def passing_outcome(connection: apsw.Connection, watch: str, path: bytes) -> str:
+    """What is counted of the file at this source path and will make way for its next outcome, else ""."""
+    row = connection.execute(
+        "SELECT outcome FROM arrival WHERE watch = ? AND path = ? AND stays"
+        " AND outcome IN ('failed', 'ignored', 'quarantined')"
+        " AND (outcome, code) IS NOT ('failed', 'reverted')",
+        (watch, path),
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def orphans_beside(connection: apsw.Connection, watch: str, path: bytes) -> list[bytes]:
     """Companions without a principal that lie in this path's folder and share its stem."""
     stem = stem_of(path)
@@ -245,7 +256,7 @@ def record_unplanned(
             json.dumps(evidence),
         ),
     )
-    replace_earlier(connection, [(sighting.watch, sighting.path, id_, sighting.kept is not None)])
+    replace_earlier(connection, id_, sighting)
     return True
 
 
@@ -266,9 +277,20 @@ def touched(connection: apsw.Connection, identity: Identity) -> bool:
 
 
 def under_way(connection: apsw.Connection, sighting: Sighting) -> bool:
-    """True while the journal has an open step for this path."""
-    row = newest_arrival(connection, sighting.watch, sighting.path)
-    return row is not None and row.outcome is None
+    """True while the journal has an open step for this file; what lies in quarantine is another one."""
+    if sighting.kept is not None:
+        row = connection.execute(
+            "SELECT 1 FROM step JOIN arrival ON arrival.id = step.arrival"
+            " WHERE step.id = ? AND arrival.outcome IS NULL",
+            (sighting.kept.step,),
+        ).fetchone()
+    else:
+        row = connection.execute(
+            "SELECT 1 FROM arrival JOIN step ON step.id = arrival.id"
+            " WHERE arrival.watch = ? AND path = ? AND outcome IS NULL AND step.source IS NULL",
+            (sighting.watch, sighting.path),
+        ).fetchone()
+    return row is not None
 
 
 def set_unread(connection: apsw.Connection, file: int) -> None:
@@ -282,27 +304,31 @@ class Tally:
 
     Attributes:
         files: by outcome. bytes_filed: the size of those that are filed.
-        troubled: failed and quarantined ones that were not dismissed, by outcome.
+        troubled: failed and quarantined ones that were not dismissed, by outcome. imports: those of them
+            that failed in imports.
     """
 
     files: Mapping[str, int]
     bytes_filed: int
     troubled: Mapping[str, int]
+    imports: int = 0
 
 
 def tally(connection: apsw.Connection) -> Tally:
     """What has become of all that was ever seen; cheap, since triggers keep count."""
     files: Counter[str] = Counter()
     troubled: Counter[str] = Counter()
-    filed = 0
-    for outcome, dismissed, count, size in connection.execute(
-        "SELECT outcome, dismissed, sum(files), sum(bytes) FROM tally GROUP BY outcome, dismissed"
+    filed = imports = 0
+    for outcome, dismissed, imported, count, size in connection.execute(
+        "SELECT outcome, dismissed, watch LIKE 'import:%' AS imported, sum(files), sum(bytes) FROM tally"
+        " GROUP BY outcome, dismissed, imported"
     ):
         files[outcome] += count
         filed += size if outcome == "filed" else 0
         if outcome in ("failed", "quarantined") and not dismissed:
             troubled[outcome] += count
-    return Tally(files, filed, troubled)
+            imports += count if imported and outcome == "failed" else 0
+    return Tally(files, filed, troubled, imports)
 
 
 def holdings(connection: apsw.Connection) -> dict[int, tuple[int, int]]:
@@ -322,19 +348,26 @@ class LibraryFile:
 
 
 def became_of(connection: apsw.Connection, arrival: int) -> LibraryFile | None:
-    """The library file that an arrival became, or of which it was a duplicate; None where there is none."""
+    """The library file that has an arrival's content: what it became, or what it was a duplicate of.
+
+    Returns:
+        None where the catalogue knows of none, or where that one was changed since.
+    """
     step = connection.execute(
-        "SELECT action, library, destination, witness FROM step WHERE arrival = ? AND state = 'done'"
-        " ORDER BY id DESC LIMIT 1",
+        "SELECT step.action, step.library, step.destination, step.witness, arrival.digest"
+        " FROM step JOIN arrival ON arrival.id = step.arrival"
+        " WHERE arrival.id = ? AND step.state = 'done' ORDER BY step.id DESC LIMIT 1",
         (arrival,),
     ).fetchone()
     if step is None:
         return None
-    action, library, destination, witness = step
-    columns = "SELECT id, library, path, size, mtime_ns FROM file WHERE NOT missing AND "
-    if action in ("leave", "trash"):
-        row = connection.execute(columns + "id = ?", (witness,)).fetchone()
+    action, library, destination, witness, digest = step
+    columns = "SELECT id, library, path, size, mtime_ns FROM file WHERE NOT missing AND digest = ? AND "
+    if action in ("leave", "trash"):  # the witness is the set's: a companion has the bytes of another file
+        where = "library = (SELECT library FROM file WHERE id = ?) ORDER BY id = ? DESC, id LIMIT 1"
+        row = connection.execute(columns + where, (digest, witness, witness)).fetchone()
     else:
         where = "library = ? AND name_key = ? AND path = ?"
-        row = connection.execute(columns + where, (library, key_of(destination), destination)).fetchone()
+        values = (digest, library, key_of(destination), destination)
+        row = connection.execute(columns + where, values).fetchone()
     return None if row is None else LibraryFile(*row)

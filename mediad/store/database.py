@@ -36,6 +36,7 @@ def open_database(path: Path) -> apsw.Connection:
         SchemaTooNew: a newer mediad wrote it. CatalogueBroken: it is no SQLite database, or unwritable.
     """
     try:
+        _make_private(path)
         connection = apsw.Connection(os.fspath(path))
         connection.set_busy_timeout(5000)
         connection.pragma("journal_mode", "wal")
@@ -43,9 +44,27 @@ def open_database(path: Path) -> apsw.Connection:
         connection.pragma("foreign_keys", True)
         connection.pragma("cache_size", -16384)
         _migrate(connection, path)
-    except apsw.Error as error:
-        raise CatalogueBroken(f"the catalogue cannot be used: {error}", path=os.fspath(path)) from error
+    except (OSError, apsw.Error) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise CatalogueBroken(f"the catalogue cannot be used: {what}", path=os.fspath(path)) from error
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """It tells of everybody's files: nobody else may read it, what belongs to it, or its backups.
+
+    SQLite gives what it makes beside a database that one's mode.
+    """
+    _create(path)
+    ours = re.compile(re.escape(path.name) + r"(-wal|-shm|\.schema-\d+)?")
+    for file in path.parent.iterdir():
+        if ours.fullmatch(file.name) and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
+
+
+def _create(path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def open_copy(path: Path) -> apsw.Connection:
@@ -112,6 +131,7 @@ def _migrate(connection: apsw.Connection, path: Path, *, keep: bool = True) -> N
 
 
 def _back_up(connection: apsw.Connection, target: Path) -> None:
+    _create(target)
     copy = apsw.Connection(os.fspath(target))
     with copy.backup("main", connection, "main") as backup:
         backup.step()

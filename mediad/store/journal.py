@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import apsw
 
-from mediad.model import Identity, Stat
+from mediad.model import Identity, Sighting, Stat
 
-_SUPERSEDED = (
-    "watch = ?1 AND path = ?2 AND id < ?3"
-    " AND (outcome IN ('failed', 'ignored') OR (outcome = 'quarantined' AND (stays OR ?4)))"
+_EARLIER = (
+    "SELECT id, outcome, code, dismissed FROM arrival"
+    " WHERE id < ? AND outcome IN ('failed', 'ignored', 'quarantined') AND"
 )
+_IN_WATCH = f"{_EARLIER} watch = ? AND path = ? AND stays"
+_IN_QUARANTINE = f"{_EARLIER} id = (SELECT arrival FROM step WHERE step.id = ?)"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +59,32 @@ def begin(connection: apsw.Connection, entries: Sequence[Entry], now: int) -> No
             for e in entries
         ],
     )
-    replace_earlier(
-        connection,
-        [(e.identity.sighting.watch, e.identity.sighting.path, e.id, e.source is not None) for e in entries],
-    )
+    for entry in entries:
+        replace_earlier(connection, entry.id, entry.identity.sighting)
 
 
-def replace_earlier(connection: apsw.Connection, arrivals: Sequence[tuple[str, bytes, int, bool]]) -> None:
-    """A path tells a new story: rows that only said why the same file had not been taken make way.
+def replace_earlier(connection: apsw.Connection, arrival: int, sighting: Sighting) -> None:
+    """A file tells a new story: rows that only said why it had not been taken make way.
+
+    Of a file in a watch its path tells which; of one in quarantine the step that brought it there, since
+    several there may have come from one path. Who has dismissed a file is not told the same of it again.
 
     Args:
-        arrivals: watch, path and id of the new rows, and whether they are of the file in quarantine.
+        arrival: the new row.
     """
-    connection.executemany(
-        f"UPDATE step SET arrival = ?3 WHERE arrival IN (SELECT id FROM arrival WHERE {_SUPERSEDED})",  # noqa: S608
-        arrivals,
-    )
-    connection.executemany(f"DELETE FROM arrival WHERE {_SUPERSEDED}", arrivals)  # noqa: S608
+    if sighting.kept is None:
+        found = connection.execute(_IN_WATCH, (arrival, sighting.watch, sighting.path))
+    else:
+        found = connection.execute(_IN_QUARANTINE, (arrival, sighting.kept.step))
+    for earlier, outcome, code, dismissed in found.fetchall():
+        connection.execute("UPDATE step SET arrival = ? WHERE arrival = ?", (arrival, earlier))
+        connection.execute("DELETE FROM arrival WHERE id = ?", (earlier,))
+        if dismissed:  # while its outcome is not known, its code says what was dismissed
+            connection.execute(
+                "UPDATE arrival SET dismissed = 1, code = ?1 WHERE id = ?2"
+                " AND (outcome IS NULL OR (outcome, code) = (?3, ?1))",
+                (code, arrival, outcome),
+            )
 
 
 def _arrival_row(entry: Entry, now: int) -> tuple[object, ...]:
@@ -134,8 +145,10 @@ def finish(
         folders: the folders made on the way, by library.
     """
     connection.executemany(
-        "UPDATE arrival SET outcome = ?, code = ?, reason = ?, stays = ?, ctime_ns = coalesce(?, ctime_ns)"
-        " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+        "UPDATE arrival SET outcome = ?1, code = ?2, reason = ?3, stays = ?4,"
+        " ctime_ns = coalesce(?5, ctime_ns),"
+        " dismissed = dismissed AND code = ?2 AND ?1 IN ('failed', 'quarantined')"
+        " WHERE id = (SELECT arrival FROM step WHERE id = ?6)",
         [
             (e.outcome, e.code, e.reason, e.source is not None, e.source and e.source.ctime_ns, e.id)
             for e in endings
@@ -176,7 +189,12 @@ def revert(connection: apsw.Connection, steps: Sequence[int], note: str, now: in
 
 @dataclass(frozen=True, slots=True)
 class OpenStep:
-    """An intent that a crash left behind."""
+    """An intent that a crash left behind.
+
+    Attributes:
+        root: the folder that `path` is below, as it was then.
+        home: the root, as it is now, of the library in whose quarantine the file lies; None: in a watch.
+    """
 
     id: int
     item: int
@@ -189,17 +207,31 @@ class OpenStep:
     size: int
     mtime_ns: int
     digest: bytes
+    home: bytes | None = None
 
 
 def open_steps(connection: apsw.Connection) -> list[OpenStep]:
     """All intents, oldest first."""
     rows = connection.execute(
         "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch, batch.root,"
-        " coalesce(step.source, arrival.path), arrival.size, arrival.mtime_ns, arrival.digest"
-        " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " coalesce(step.source, arrival.path), arrival.size, arrival.mtime_ns, arrival.digest,"
+        " home.path FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " LEFT JOIN library AS home ON step.source IS NOT NULL AND home.id = ("
+        "  SELECT put.library FROM step AS put WHERE put.arrival = step.arrival AND put.action = 'quarantine'"
+        "  AND put.state = 'done' ORDER BY put.id DESC LIMIT 1)"
         " WHERE step.state = 'intent' ORDER BY step.id"
     )
     return [OpenStep(*row) for row in rows]
+
+
+def open_names(connection: apsw.Connection) -> list[tuple[int, str, bytes]]:
+    """All intents: their ids, what their files are taken from, and the paths there."""
+    rows = connection.execute(
+        "SELECT step.id, batch.watch, coalesce(step.source, arrival.path)"
+        " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " WHERE step.state = 'intent'"
+    )
+    return [(int(id_), str(root), bytes(place)) for id_, root, place in rows]
 
 
 def set_of(connection: apsw.Connection, step: OpenStep) -> int | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import apsw
 
+_YEAR_10000 = 253_402_300_800_000_000  # microseconds since the epoch; no time from then on can be told
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -23,8 +25,12 @@ class Pause:
 
 
 def load(connection: apsw.Connection) -> list[Pause]:
-    """All of them."""
-    return [Pause(*row) for row in connection.execute("SELECT name, since, until FROM pause ORDER BY name")]
+    """All of them; one that outlasts all times that can be told has no end."""
+    rows = connection.execute("SELECT name, since, until FROM pause ORDER BY name")
+    return [
+        Pause(name, since, None if until is not None and until >= _YEAR_10000 else until)
+        for name, since, until in rows
+    ]
 
 
 def save(connection: apsw.Connection, pauses: Iterable[Pause]) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import apsw
 
+IMPORT = "import:"
+"""With what the keys of imports begin, and no watch's name."""
+
 
 def settle_watches(connection: apsw.Connection, watches: Mapping[str, bytes]) -> list[tuple[str, str]]:
     """Bring the places in line with the watches that are served now.
@@ -51,6 +54,12 @@ def _former(connection: apsw.Connection, name: str) -> str:
 def _rename(connection: apsw.Connection, old: str, new: str, kind: str) -> None:
     connection.execute("UPDATE place SET key = ?, kind = ? WHERE key = ?", (new, kind, old))
     connection.execute("UPDATE arrival SET watch = ? WHERE watch = ?", (new, old))
+    connection.execute(
+        "INSERT INTO tally SELECT ?, outcome, dismissed, files, bytes FROM tally WHERE watch = ?"
+        " ON CONFLICT DO UPDATE SET files = files + excluded.files, bytes = bytes + excluded.bytes",
+        (new, old),
+    )
+    connection.execute("DELETE FROM tally WHERE watch = ?", (old,))
     connection.execute("UPDATE batch SET watch = ? WHERE watch = ?", (new, old))
 
 
@@ -61,6 +70,6 @@ def import_place(connection: apsw.Connection, root: bytes) -> str:
         return str(row[0])
     count = connection.execute("SELECT count(*) FROM place WHERE kind = 'import'").fetchone()
     assert count is not None
-    key = f"import:{count[0] + 1}"
+    key = f"{IMPORT}{count[0] + 1}"
     connection.execute("INSERT INTO place (key, kind, root) VALUES (?, 'import', ?)", (key, root))
     return key

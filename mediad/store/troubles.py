@@ -21,7 +21,8 @@ class Troubled(NamedTuple):
         stays: it still is where it was seen.
         root: the folder that `path` is below, None where that is not known.
         library, kept: the row of the library that has it in quarantine, and the path in it; both None
-            where it stays. item: the set that it went there with; else its own id.
+            where it stays. item: the set that it went there with; else its own id. step: the one that
+            brought it there, None where it stays.
         place: the absolute path at which it is now.
     """
 
@@ -39,6 +40,7 @@ class Troubled(NamedTuple):
     library: int | None
     kept: bytes | None
     item: int
+    step: int | None
     place: bytes | None
 
     @property
@@ -60,7 +62,7 @@ SELECT arrival.id, arrival.watch, arrival.path, place.kind, arrival.outcome, arr
         SELECT batch.root FROM step JOIN batch ON batch.id = step.batch
         WHERE step.arrival = arrival.id ORDER BY step.id DESC LIMIT 1
     )),
-    put.library, put.destination, coalesce(put.item, arrival.id), library.path
+    put.library, put.destination, coalesce(put.item, arrival.id), put.id, library.path
 FROM arrival
 LEFT JOIN place ON place.key = arrival.watch
 LEFT JOIN step AS put ON put.id = (
@@ -81,8 +83,8 @@ def troubles(connection: apsw.Connection, after: int, limit: int) -> list[Troubl
 
 
 def _troubled(row: Sequence[object]) -> Troubled:
-    *values, stays, root, library, kept, item, home = row
-    told = Troubled(*values, bool(stays), root, library, kept, item, None)  # type: ignore[arg-type, call-arg]
+    *values, stays, root, library, kept, item, step, home = row
+    told = Troubled(*values, bool(stays), root, library, kept, item, step, None)  # type: ignore[arg-type, call-arg]
     place = below(home, kept) or told.source  # type: ignore[arg-type]
     return told._replace(place=place)
 

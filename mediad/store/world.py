@@ -9,6 +9,7 @@ import apsw
 from mediad.layout import key_of
 from mediad.model import Holder
 from mediad.store.catalogue import stem_of
+from mediad.store.places import IMPORT
 
 
 class CatalogueWorld:
@@ -16,7 +17,8 @@ class CatalogueWorld:
 
     Args:
         libraries: the ids of the libraries that are online, by name.
-        since: arrivals before this time (microseconds) are too old for a late companion to belong to.
+        since: arrivals before this time (microseconds) are too old for a late companion to belong to, but for
+            an import: a card is the same after weeks.
     """
 
     def __init__(self, connection: apsw.Connection, libraries: Mapping[str, int], since: int) -> None:
@@ -70,7 +72,7 @@ class CatalogueWorld:
             " WHERE arrival.watch = ? AND arrival.path > ? AND arrival.path < ? AND arrival.path <> ?"
             " AND arrival.seen >= ? AND step.id = step.item AND file.digest NOT NULL"
             " ORDER BY arrival.id DESC LIMIT 1",
-            (watch, stem + b".", stem + b"/", path, self._since),
+            (watch, stem + b".", stem + b"/", path, 0 if watch.startswith(IMPORT) else self._since),
         )
         row = rows.fetchone()
         if row is None or row[1] not in self._names:

@@ -194,7 +194,7 @@ class Reader(WorkerPool):
     _known: dict[tuple[bytes, bytes], Reading] = {}  # noqa: RUF012 - shared by all on purpose
 
     def __init__(self) -> None:
-        pass
+        self.failing = ""
 
     async def parse(self, files: Sequence[File], rules: DateRules, now_utc: datetime) -> list[Facts]:
         """See `WorkerPool.parse`."""

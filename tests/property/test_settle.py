@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
-from mediad.model import Counts, Settled, Sighting, Stat
+from mediad.model import PASSING, Counts, Result, Settled, Sighting, Stat
 
 SETTLE = {"inbox": 4.0, "card": 9.0}
 WAIT = 7.0
@@ -57,6 +58,7 @@ class Settling(RuleBasedStateMachine):
         self.held: set[tuple[str, bytes]] = set()  # sets, by the name under which they gather
         self.aloft: dict[tuple[str, bytes], Sighting] = {}
         self.newer: dict[tuple[str, bytes], Shown] = {}
+        self.counted: dict[tuple[str, bytes], Result] = {}  # as the catalogue has it
 
     @rule(span=SPAN)
     def time_passes(self, span: float) -> None:
@@ -84,6 +86,7 @@ class Settling(RuleBasedStateMachine):
 
     def _see(self, sighting: Sighting) -> None:
         name = (sighting.watch, sighting.path)
+        sighting = replace(sighting, was=self.counted.get(name, ""))
         self.tracker.observe([sighting], self.now)
         if name in self.aloft:
             self.newer[name] = self._shown(sighting)
@@ -140,14 +143,29 @@ class Settling(RuleBasedStateMachine):
         for sighting in settled.members:
             self.a_file_is_seen_in_a_new_state(sighting.watch, sighting.path, rest)
 
-    @rule(settled=consumes(flying), left=st.booleans())
-    def it_lands(self, settled: Settled, left: bool) -> None:
+    @rule(settled=flying)
+    def its_steps_are_begun(self, settled: Settled) -> None:
+        members = self._still_aloft(settled)
+        self.tracker.begun(members)
+        for sighting in members:
+            self.counted.pop((sighting.watch, sighting.path), None)
+
+    @rule(settled=flying)
+    def nothing_comes_of_it(self, settled: Settled) -> None:
+        self.tracker.reverted(self._still_aloft(settled))  # counted again only where it lies in quarantine
+
+    @rule(settled=consumes(flying), left=st.booleans(), outcome=st.none() | st.sampled_from(Result))
+    def it_lands(self, settled: Settled, left: bool, outcome: Result | None) -> None:
         for sighting in settled.members:
             name = (sighting.watch, sighting.path)
             if self.aloft.get(name) is not sighting:
                 continue  # it landed before
-            self.tracker.landed(sighting, self.now, left=left)
+            self.tracker.landed(sighting, self.now, left=left, outcome=outcome)
             del self.aloft[name]
+            if outcome is not None:
+                self.counted.pop(name, None)
+            if outcome in PASSING and not left:
+                self.counted[name] = outcome
             newer = self.newer.pop(name, None)
             if newer and not (left and newer.sighting.stat.same_content(sighting.stat)):
                 newer.counted = self.now - newer.sighting.rest
@@ -205,6 +223,11 @@ class Settling(RuleBasedStateMachine):
                 expected = (watch, path) in self.waiting or (watch, path) in self.aloft
                 probe = Sighting(watch, path, Stat(0, 0, 0, 0, 0), excluded=EXCLUDED.get(path, ""))
                 assert self.tracker.knows(probe) is expected
+
+    @invariant()
+    def what_is_counted_elsewhere_is_known(self) -> None:
+        here = {*self.waiting, *self.aloft}
+        assert self.tracker.told_before() == Counter(self.counted[name] for name in here & {*self.counted})
 
     def _held(self, name: tuple[str, bytes]) -> bool:
         return (name[0], together(name[1])) in self.held

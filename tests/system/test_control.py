@@ -254,25 +254,20 @@ def accounted(status: Reply) -> int:
 
 
 def drop(daemon: Steered, count: int) -> int:
-    """Put files of all kinds into both watches; returns how many."""
+    """Move files of all kinds, each of them whole, into both watches; returns how many."""
     pictures = [content for _, content in samples.jpeg_series(count, length=4000, pictures=2)]
-    total = 0
     for name in ("inbox", "card"):
-        folder = daemon.folders[name]
-        for number, content in enumerate(pictures):
-            kind, path = number % 10, f"{number % 7}/{name}-{number}"
-            if kind == 0:
-                daemon.put(f"{path}.txt", b"note %d" % number, folder=folder)
-            elif kind == 1:
-                daemon.put(f"{path}.jpg", samples.broken_jpeg(number), folder=folder)
-            elif kind == 2:
-                daemon.put(f"{path}.jpg", pictures[number - 10 if number > 10 else 0], folder=folder)
-            elif kind == 3:
-                daemon.put(f"{path}.jpg", b"", folder=folder)
-            else:
-                daemon.put(f"{path}.jpg", content, folder=folder)
-            total += 1
-    return total
+        for number, picture_ in enumerate(pictures):
+            content, suffix = {
+                0: (b"note %d" % number, "txt"),
+                1: (samples.broken_jpeg(number), "jpg"),
+                2: (pictures[max(0, number - 10)], "jpg"),
+                3: (b"", "jpg"),
+            }.get(number % 10, (picture_, "jpg"))
+            target = daemon.folders[name] / str(number % 7) / f"{name}-{number}.{suffix}"
+            target.parent.mkdir(exist_ok=True)
+            os.rename(daemon.put("whole", content, folder=daemon.root), target)
+    return 2 * count
 
 
 def test_the_numbers_add_up_at_every_moment(tmp_path: Path) -> None:

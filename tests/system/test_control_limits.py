@@ -8,30 +8,25 @@ import os
 import resource
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from mediad.control import connection, server
-from mediad.control.peer import Peer, peer_of
+from mediad.control import server
+from mediad.control.calls import Call, Reply
+from mediad.control.peer import Peer
 from mediad.control.protocol import INTERFACE, SERVICE, encode
-from tests.serving import NOTHING, Held, Scripted, Served, serving
+from tests.serving import NOTHING, Held, Scripted, Served, member, sample_reply, serving
 from tests.serving import daemon as daemon
+from tests.serving import peers as peers
 from tests.serving import served as served
+from tests.serving import shared as shared
 from tests.somebody import command, needs_root
 from tests.somebody import open_folder as open_folder
 from tests.waiting import wait_until
 
 # --- Who may -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def peers(monkeypatch: pytest.MonkeyPatch) -> list[Peer]:
-    """Who the next client is; empty: who it is."""
-    following: list[Peer] = []
-    monkeypatch.setattr(server, "peer_of", lambda ours: following.pop(0) if following else peer_of(ours))
-    return following
 
 
 def stranger(*gids: int) -> Peer:
@@ -45,8 +40,9 @@ def test_a_stranger_is_told_so_and_no_more(
     with serving(tmp_path, daemon, gid) as served:
         peers.append(stranger(99999))
         client = served.client()
-        client.ask(f"{SERVICE}.GetInfo")
-        client.ask("Status")
+        client.socket.sendall(
+            encode({"method": f"{SERVICE}.GetInfo"}) + encode({"method": f"{INTERFACE}.Status"})
+        )
         answer = client.answer()
         assert answer is not None
         assert answer["error"] == f"{INTERFACE}.NotPermitted"
@@ -68,6 +64,29 @@ def test_a_member_may_until_a_reload_says_otherwise(
         served.listener.regroup(None)
         assert client.call("Resume")["error"] == f"{INTERFACE}.NotPermitted"
         assert client.is_closed()
+
+
+def test_calls_of_who_is_no_member_any_more_are_ended(
+    tmp_path: Path, daemon: Scripted, peers: list[Peer]
+) -> None:
+    gid, held, following = os.getegid(), Held(), Held(sample_reply("Monitor"))
+    daemon.handlers |= {"Resume": held, "Monitor": following}
+    with serving(tmp_path, daemon, gid) as served:
+        ours = served.client()
+        served.wait_for_connections(1)
+        peers += [stranger(gid), stranger(gid)]
+        theirs, stream = served.client(), served.client()
+        ours.ask("Resume")
+        theirs.ask("Resume")
+        stream.ask("Monitor", more=True)
+        wait_until(lambda: held.begun == 2 and following.begun)
+        served.listener.regroup(gid)
+        served.listener.regroup(None)
+        assert theirs.is_closed()
+        assert stream.is_closed()
+        assert held.ended == following.ended == ["CancelledError"]
+        held.let_go(served)
+        assert ours.answer() == {"parameters": NOTHING}
 
 
 def test_a_stranger_is_not_waited_for(
@@ -145,8 +164,74 @@ def test_nobody_makes_way_in_a_call(
     busy[0].close()
     served.wait_for_connections(1)
     peers.append(stranger())
-    served.client()  # the last place is kept for others, so that it takes the one of who rests
-    assert busy[1].is_closed()
+    answer = served.client().answer()  # the last place is kept for others, and they rest undisturbed
+    assert (answer or {})["error"] == f"{INTERFACE}.Busy"
+    assert busy[1].call("Pause")
+
+
+def test_a_member_has_so_many_connections_and_makes_way_for_themselves(
+    shared: Served, peers: list[Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_OF_A_MEMBER", 2)
+    resting = [shared.client(), shared.client()]
+    shared.wait_for_connections(2)
+    peers += [member(7), member(8), member(8), member(8)]
+    other, first, second, third = (shared.client() for _ in range(4))
+    assert first.is_closed()
+    for client in (*resting, other, second, third):
+        assert client.call("Resume") == {"parameters": NOTHING}
+    assert shared.server.statistics().connections == 5
+
+
+def test_who_makes_way_where_it_is_full(
+    shared: Served, peers: list[Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(server, "_KEPT_FREE", 0)
+    root = shared.client()
+    shared.wait_for_connections(1)
+    peers += [member(7), member(8), member(7)]
+    seven, eight, again = (shared.client() for _ in range(3))
+    peers.append(member(8))
+    newest = shared.client()
+    assert eight.is_closed(), "the same user's comes first"
+    peers.append(member(9))
+    nine = shared.client()
+    assert seven.is_closed(), "else that of another member"
+    second = shared.client()
+    assert again.is_closed(), "a member's makes way for who is trusted"
+    for client in (root, newest, nine, second):
+        assert client.call("Resume") == {"parameters": NOTHING}
+
+
+# --- Too much ----------------------------------------------------------------------------------------
+
+
+def test_who_makes_most_wait_to_be_read_is_cut_off(
+    shared: Served, daemon: Scripted, peers: list[Peer]
+) -> None:
+    async def long(call: Call, reply: Reply) -> Mapping[str, object]:
+        return NOTHING | {"resumed": ["x" * 3_000_000]}
+
+    daemon.handlers["Resume"] = long
+    peers += [member(7)] * 4 + [member(8)]
+    greedy, modest = [shared.client() for _ in range(4)], shared.client()
+    modest.ask("Resume")
+    for client in greedy:
+        client.ask("Resume")
+    shared.wait_for_connections(4)
+    assert shared.server.unsent.bytes < 13_000_000
+    answer = modest.answer()
+    assert len((answer or {})["parameters"]["resumed"][0]) == 3_000_000
+
+
+def test_one_long_reply_alone_is_not_too_much(shared: Served, daemon: Scripted, peers: list[Peer]) -> None:
+    async def long(call: Call, reply: Reply) -> Mapping[str, object]:
+        return NOTHING | {"resumed": ["x" * 9_000_000]}
+
+    daemon.handlers["Resume"] = long
+    peers.append(member(7))
+    assert len(shared.client().call("Resume")["parameters"]["resumed"][0]) == 9_000_000
 
 
 class OutOfDescriptors:
@@ -244,14 +329,31 @@ def test_who_reads_no_answers_holds_up_only_themselves(served: Served, daemon: S
 
 
 def test_unfinished_requests_share_their_room(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_MOST_BUFFERED", 200_000)
+    monkeypatch.setattr(served.server.received, "_most", 200_000)
     small, large = served.client(), served.client()
     small.socket.sendall(b" " * 10)
+    wait_until(lambda: served.server.received.bytes == 10)
     with pytest.raises(ConnectionError):
         large.send_for_ever(b" " * 100_000)
     served.wait_for_connections(1)
     small.socket.sendall(encode({"method": f"{INTERFACE}.Resume"}))
     assert small.answer() == {"parameters": NOTHING}
+
+
+def test_it_is_not_who_comes_last_that_is_cut_off(
+    shared: Served, peers: list[Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared.server.received, "_most", 200_000)
+    peers += [member(7), member(7), member(8)]
+    first, second, other = (shared.client() for _ in range(3))
+    first.socket.sendall(b" " * 100_000)
+    second.socket.sendall(b" " * 60_000)
+    wait_until(lambda: shared.server.received.bytes == 160_000)
+    other.socket.sendall(encode({"method": f"{INTERFACE}.Resume"})[:-1] + b" " * 80_000)
+    assert first.is_closed()
+    other.socket.sendall(b"\0")
+    second.socket.sendall(encode({"method": f"{INTERFACE}.Resume"}))
+    assert other.answer() == second.answer() == {"parameters": NOTHING}
 
 
 def test_stopping_ends_calls_and_connections(tmp_path: Path, daemon: Scripted) -> None:

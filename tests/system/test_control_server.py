@@ -143,9 +143,11 @@ def test_oneway_is_done_though_the_client_goes(served: Served, daemon: Scripted)
 def test_what_is_left_out_is_none(served: Served, daemon: Scripted) -> None:
     client = served.client()
     client.socket.sendall(encode({"method": f"{INTERFACE}.Pause"}))
-    client.socket.sendall(encode({"method": f"{INTERFACE}.Pause", "parameters": None}))
+    nothing = dict.fromkeys(("parameters", "more", "oneway", "upgrade"))
+    client.socket.sendall(encode({"method": f"{INTERFACE}.Pause", **nothing}))
     assert client.answer() == client.answer() == {"parameters": PAUSED}
     assert [call.parameters for call in daemon.calls] == [{"names": None, "for_s": None}] * 2
+    assert [call.more for call in daemon.calls] == [False, False]
 
 
 REFUSED: list[tuple[errors.MediadError, str, dict[str, Any]]] = [
@@ -244,7 +246,7 @@ def test_an_interface_without_a_definition(served: Served) -> None:
         ({"parameters": []}, "parameters"),
         ({"upgrade": True}, "upgrade"),
         ({"more": 1}, "more"),
-        ({"more": None}, "more"),
+        ({"oneway": 0}, "oneway"),
         ({"oneway": "no"}, "oneway"),
         ({"continues": True}, "continues"),
     ],
@@ -371,6 +373,45 @@ def test_a_call_ends_when_its_client_goes(served: Served, daemon: Scripted) -> N
     assert [call.method for call in daemon.calls] == ["Resume"]
 
 
+@pytest.mark.parametrize("ahead", [1, 1 << 16, 1 << 18])
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_who_goes_is_noticed_whatever_was_sent_ahead(
+    served: Served, daemon: Scripted, monkeypatch: pytest.MonkeyPatch, *, ahead: int, half_closed: bool
+) -> None:
+    monkeypatch.setattr(connection, "_LOOK", 0.01)
+    held = Held()
+    daemon.handlers["Wait"] = held
+    client = served.client()
+    client.ask("Wait")
+    wait_until(lambda: held.begun)
+    client.socket.setblocking(False)
+    assert client.socket.send(b" " * ahead)
+    if half_closed:
+        client.socket.shutdown(socket.SHUT_WR)
+    assert not held.ended
+    client.close()
+    wait_until(lambda: held.ended)
+    served.wait_for_connections(0)
+
+
+def test_little_is_read_ahead_during_a_call(served: Served, daemon: Scripted) -> None:
+    held = Held()
+    daemon.handlers["Wait"] = held
+    client = served.client()
+    client.ask("Wait")
+    client.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.send_for_ever(b" " * 1000)
+    wait_until(lambda: served.server.received.bytes >= 1 << 16)
+    with pytest.raises(BlockingIOError):
+        client.send_for_ever(b" " * 1000)
+    served.portal.call(anyio.wait_all_tasks_blocked)
+    assert served.server.received.bytes < 2 << 16
+    client.close()
+    wait_until(lambda: held.ended)
+    wait_until(lambda: not served.server.received.bytes)
+
+
 def test_who_is_only_done_with_sending_gets_answers(served: Served, daemon: Scripted) -> None:
     held = Held()
     daemon.handlers["Resume"] = held
@@ -396,6 +437,7 @@ def test_who_reads_nothing_is_left(served: Served, daemon: Scripted, monkeypatch
             left.append(call)
 
     monkeypatch.setattr(connection, "_REPLY_LIMIT", 0.05)
+    assert served.server.unsent.bytes == 0
     daemon.handlers["Monitor"] = endless
     client = served.client()
     client.ask("Monitor", more=True)
@@ -403,3 +445,22 @@ def test_who_reads_nothing_is_left(served: Served, daemon: Scripted, monkeypatch
     served.wait_for_connections(0)
     with pytest.raises(AssertionError, match="cut off"):  # what was sent in part is never continued
         client.read_for_ever()
+    assert served.server.unsent.bytes == 0
+
+
+def test_a_whole_reply_has_to_be_read_in_time(
+    served: Served, daemon: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def long(call: Call, reply: Reply) -> Mapping[str, object]:
+        return NOTHING | {"resumed": ["x" * 20_000_000]}
+
+    monkeypatch.setattr(connection, "_REPLY_LIMIT", 0.05)
+    daemon.handlers["Resume"] = long
+    client = served.client()
+    client.ask("Resume")
+    wait_until(lambda: served.in_call() == 1)
+    read = 0
+    while part := client.socket.recv(64):  # slow, but it does
+        read += len(part)
+    assert read < 20_000_000
+    served.wait_for_connections(0)

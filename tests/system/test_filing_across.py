@@ -246,7 +246,9 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, powerless: tuple[str, 
             os.chown(daemon.put(f"IMG_{seed}.jpg", picture(seed)), owner, owner)
         os.chown(daemon.inbox, OTHER, OTHER)
         lines = run_once(daemon)
+        said = f"could not be removed: {os.fsdecode(daemon.inbox)}/IMG_0.jpg: Permission denied"
         assert len([line for line in lines if "WARNING" in line and "could not be removed" in line]) == 2
+        assert [line for line in lines if line.endswith(said)]
         content = {b"IMG_0.jpg": picture(0), b"IMG_1.jpg": picture(1)}
         assert daemon.filed() == {DAY + name: data for name, data in content.items()}
         assert daemon.left() == content

@@ -146,7 +146,7 @@ def test_libraries_that_are_full_too_small_or_read_only(
         since = len(daemon.lines)
         daemon.start()
         daemon.wait_for_line("library full is full")
-        daemon.wait_for_line("to-small/one.mp4 settles again: .*is larger than what is free")
+        daemon.wait_for_line("to-small/one.mp4 settles again: .*needs .* are free above min_free")
         daemon.wait_for_line("library readonly is readonly")
         for name in names:
             assert len(list((tmp_path / f"to-{name}").iterdir())) == 1

@@ -12,9 +12,15 @@ from mediad.model import Counts
 from mediad.steering.attention import attention
 
 
-def life(**troubled: int) -> Any:
-    tally = SimpleNamespace(troubled=troubled)
-    pipeline = SimpleNamespace(recorder=SimpleNamespace(tally=tally), pauses=SimpleNamespace(all=list))
+def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str = "", **troubled: int) -> Any:
+    tally = SimpleNamespace(troubled=troubled, imports=imports)
+    pipeline = SimpleNamespace(
+        recorder=SimpleNamespace(tally=tally, lingering=int(bool(lingers)), lingers=lingers),
+        pauses=SimpleNamespace(all=list),
+        pool=SimpleNamespace(failing=failing),
+        config=SimpleNamespace(daemon=SimpleNamespace(sockets=(socket,))),
+        shelves=(),
+    )
     return SimpleNamespace(pipeline=pipeline, refused=0, config_file="/c.toml")
 
 
@@ -27,7 +33,7 @@ def library(state: str, error: str | None, path: str = "/l") -> dict[str, object
 
 
 def told(**where: list[dict[str, object]]) -> list[dict[str, str]]:
-    return attention(life(), where.get("watches", []), where.get("libraries", []), Counts())
+    return attention(life(), where.get("watches", []), where.get("libraries", []), {})
 
 
 @pytest.mark.parametrize("state", ["watching", "scanning", "paused"])
@@ -41,9 +47,7 @@ def test_a_library_that_is_well(state: str) -> None:
 
 
 def test_inotify_is_at_its_limit() -> None:
-    error = (
-        "inotify does not cover 3 folders (see fs.inotify.max_user_watches); they are looked at every 30 s"
-    )
+    error = "inotify does not cover 3 folders (fs.inotify.max_user_watches is reached); looked at every 30 s"
     (one,) = told(watches=[watch("degraded", error)])
     assert one["code"] == "watch-degraded"
     assert one["command"] == "sudo sysctl fs.inotify.max_user_watches=1048576"
@@ -60,10 +64,8 @@ def test_what_is_wrong_with_a_watch_is_said(state: str) -> None:
     "path", ["/my files", "/it's", "/a;rm -rf", "-x", "/caf\N{LATIN SMALL LETTER E WITH ACUTE}"]
 )
 def test_paths_are_one_word(path: str) -> None:
-    (first,) = told(watches=[watch("offline", "the folder is missing", path)])
-    assert shlex.split(first["command"])[-1] == path
-    (second,) = told(libraries=[library("full", "0.1 GB free", path)])
-    assert shlex.split(second["command"])[-1] == path
+    (one,) = told(libraries=[library("full", "0.1 GB free", path)])
+    assert shlex.split(one["command"])[-1] == path
 
 
 def test_libraries_come_first_for_all_waits_for_them() -> None:
@@ -71,7 +73,7 @@ def test_libraries_come_first_for_all_waits_for_them() -> None:
         life(quarantined=1, failed=2),
         [watch("offline", "the folder is missing")],
         [library("offline", "the folder is missing"), library("readonly", "read-only")],
-        Counts(held=1),
+        {"inbox": Counts(held=1)},
     )
     assert [one["code"] for one in found] == [
         "library-offline",
@@ -81,3 +83,45 @@ def test_libraries_come_first_for_all_waits_for_them() -> None:
         "failed",
     ]
     assert all(one["message"] and one["command"] for one in found)
+
+
+def test_a_watch_that_is_away() -> None:
+    (one,) = told(watches=[watch("offline", "the folder is missing")])
+    assert one["message"] == "watch inbox is offline: the folder is missing (plug it in or mount it)"
+    assert one["command"] == "mediactl scan inbox"
+
+
+def test_a_remedy_is_said_once() -> None:
+    (one,) = told(libraries=[library("full", "/l: 1 GB free (make room or lower min_free)")])
+    assert one["message"] == "library photos is full: /l: 1 GB free (make room or lower min_free)"
+    (one,) = told(libraries=[library("full", "/l: no space is left")])
+    assert one["message"].endswith("no space is left (make room, or lower min_free and reload)")
+
+
+def test_failures_of_imports_are_told_apart() -> None:
+    found = attention(life(failed=5, imports=2), [], [], {})
+    assert [(one["code"], one["message"]) for one in found] == [
+        ("failed", "3 files could not be taken; tried again by itself"),
+        ("import-failed", "2 files of imports could not be taken; only another import tries again"),
+    ]
+    assert [one["code"] for one in attention(life(failed=2, imports=2), [], [], {})] == ["import-failed"]
+
+
+def test_a_file_that_could_not_be_removed() -> None:
+    (one,) = attention(life(lingers=b"/in/my card/\xff.jpg"), [], [], {})
+    assert one["code"] == "not-removed"
+    assert one["message"] == ("1 file is filed and could not be removed, the last /in/my card/\\xff.jpg")
+    assert one["command"] == "ls -ld '/in/my card'"
+
+
+@pytest.mark.parametrize(
+    ("socket", "command"),
+    [
+        ("/run/mediad/control", "sudo systemctl restart mediad"),
+        ("/run/user/1000/mediad/control", "systemctl --user restart mediad"),
+    ],
+)
+def test_files_cannot_be_looked_into(socket: str, command: str) -> None:
+    (one,) = attention(life(failing="a parser process does not start", socket=socket), [], [], {})
+    assert one["message"].startswith("files cannot be looked into: a parser process does not start")
+    assert (one["code"], one["command"]) == ("workers", command)

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from mediad.layout import key_of
-from mediad.model import Facts, Holder, Identity, Sighting, Stat
+from mediad.model import Facts, Holder, Identity, Kept, Sighting, Stat
 from mediad.store import catalogue, journal
 from mediad.store.catalogue import Arrival, LibraryFile, Tally
 from mediad.store.database import open_copy
@@ -171,6 +171,17 @@ def test_a_file_that_needed_no_plan_replaces_its_earlier_rows(connection: apsw.C
     assert catalogue.tally(connection).files == {"gone": 1, "ignored": 2, "failed": 0}
 
 
+def test_what_failed_in_imports_is_counted_apart(connection: apsw.Connection) -> None:
+    for id_, (watch, outcome) in enumerate(
+        [("inbox", "failed"), ("import:1", "failed"), ("import:2", "failed"), ("import:2", "ignored")], 1
+    ):
+        sighting = replace(seen(b"%d.jpg" % id_), watch=watch)
+        assert catalogue.record_unplanned(connection, id_, sighting, id_, outcome, "x", "because", {})
+    assert (catalogue.tally(connection).troubled, catalogue.tally(connection).imports) == ({"failed": 3}, 2)
+    connection.execute("UPDATE arrival SET dismissed = 1 WHERE id = 2")
+    assert catalogue.tally(connection).imports == 1
+
+
 def test_what_is_counted_follows_every_change(connection: apsw.Connection) -> None:
     row = library(connection)
     assert catalogue.tally(connection) == Tally({}, 0, {})
@@ -235,6 +246,10 @@ def test_what_an_arrival_became(connection: apsw.Connection) -> None:
         begin(connection, id_, b"%d.jpg" % id_, action=action, witness=1, row=row)
         finish(connection, id_, b"%d.jpg" % id_, outcome="duplicate", action=action)
         assert catalogue.became_of(connection, id_) == mine
+    connection.execute("UPDATE file SET digest = ? WHERE id = 1", (b"other",))
+    assert [catalogue.became_of(connection, id_) for id_ in (1, 2, 3)] == [None, None, None]
+    connection.execute("UPDATE file SET digest = (SELECT digest FROM arrival WHERE id = 1) WHERE id = 1")
+    assert catalogue.became_of(connection, 2) == mine
     begin(connection, 4, b"b.jpg", action="quarantine", row=row)
     finish(connection, 4, b"b.jpg", outcome="quarantined", action="quarantine")
     assert catalogue.became_of(connection, 4) is None
@@ -264,7 +279,7 @@ def test_what_was_quarantined_in_name_only_makes_way(
 def test_what_was_quarantined_makes_way_for_what_comes_out_of_there(connection: apsw.Connection) -> None:
     begin(connection, 1, b"a.jpg", row=library(connection))
     finish(connection, 1, b"a.jpg", outcome="quarantined", source=None)
-    kept = replace(seen(b"a.jpg"), kept=("photos", b"1-a.jpg", 1))
+    kept = replace(seen(b"a.jpg"), kept=Kept("photos", b"1-a.jpg", 1, 1))
     assert catalogue.record_unplanned(connection, 2, kept, 2, "quarantined", "x", "because", {})
     assert told(connection) == [(2, "quarantined")]
     row = catalogue.newest_arrival(connection, "inbox", b"a.jpg")

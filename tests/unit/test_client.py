@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mediad.cli.ctl import main
 from mediad.control.client import Client, NoDaemon, NotAllowed, TooLong, in_requests, places
 from mediad.control.protocol import Failed
 from tests.answering import BYE, Answer, CannedDaemon, always, failed, paged
@@ -152,10 +153,39 @@ def test_a_daemon_that_never_answers(place: Path) -> None:
         given_up.wait(30)
         return [BYE]
 
-    with CannedDaemon(place, {"Status": late}), Client.connect([str(place)]) as client:
-        with pytest.raises(NoDaemon, match="does not answer"):
-            client.call("Status", patience=0.01)
+    with CannedDaemon(place, {"Status": late}), Client.connect([str(place)]) as calling:
+        said = rf"^the daemon \(process {os.getpid()}\) does not answer; `systemctl --user restart mediad`$"
+        with pytest.raises(NoDaemon, match=said):
+            calling.call("Status", patience=0.01)
         given_up.set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["pause"],
+        ["resume"],
+        ["queue"],
+        ["failures"],
+        ["why", "a.jpg"],
+        ["history", "--json"],
+        ["duplicates"],
+    ],
+)
+def test_a_daemon_that_was_stopped_is_not_waited_for_long(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    usual = Client.call.__kwdefaults__
+    assert usual["patience"] <= 10
+    monkeypatch.setitem(usual, "patience", 0.01)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        assert main(["--socket", str(place), *command]) == 3
+    assert capsys.readouterr().err.startswith(
+        f"mediactl: the daemon (process {os.getpid()}) does not answer;"
+    )
 
 
 def test_a_stream(place: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from watchfiles._rust_notify import RustNotify
 
 from mediad.ingest import coverage
@@ -70,3 +73,19 @@ def test_a_mount_on_a_watched_folder_hides_it(tmpfs: mounting.Factory) -> None:
         assert not table.changed()
         with watching(root):
             assert coverage.missing({identity(root): b""}) == set()
+
+
+@pytest.mark.parametrize("error", [0, errno.ENOSPC, errno.EACCES])
+def test_the_limit_is_named_only_where_it_is_reached(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    assert not coverage.at_limit()
+
+    def add_watch(*_arguments: object) -> int:
+        ctypes.set_errno(error)
+        return -1 if error else 1
+
+    monkeypatch.setattr(coverage._libc, "inotify_add_watch", add_watch)
+    gaps = coverage.Gaps()
+    assert gaps.all_seen({(0, 0): b"a"})
+    assert gaps.told(30) == "", "it is started anew first"
+    assert not gaps.all_seen({(0, 0): b"a"})
+    assert ("max_user_watches" in gaps.told(30)) == (error == errno.ENOSPC)

@@ -15,6 +15,7 @@ import pytest
 
 from mediad import __version__
 from mediad.cli.ctl import main
+from mediad.cli.typed import called, to_type
 from mediad.control.protocol import Failed
 from tests.answering import BYE, Answer, CannedDaemon, always, failed, paged
 from tests.conftest import PROJECT
@@ -145,7 +146,8 @@ def test_commands_load_little() -> None:
     command = [sys.executable, "-c", program]
     loaded = json.loads(subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout)
     ours = {name for name in loaded if name.startswith("mediad.") and not name.startswith("mediad.cli")}
-    assert ours == {f"mediad.{name}" for name in ("control", "control.client", "control.protocol", "errors")}
+    needed = ("control", "control.client", "control.protocol", "errors", "shell", "sizes")
+    assert ours == {f"mediad.{name}" for name in needed}
     heavy = {"anyio", "asyncio", "dataclasses", "inspect", "logging", "shutil", "subprocess", "tomllib"}
     assert set(loaded) & heavy <= _loaded_by_the_interpreter()
 
@@ -294,7 +296,7 @@ def test_retry(play: Played, tmp_path: Path) -> None:
     ]
     answer = always({"files": files})
     said = play(["retry", "a.jpg", "/in/\udcff.jpg", "--unparsed"], Retry=answer)
-    assert said == (0, "tried again: /in/a.jpg\nnot tried again: /in/\\xff.jpg (is gone)\n", "")
+    assert said == (0, "will be tried again: /in/a.jpg\nnot tried again: /in/\\xff.jpg (is gone)\n", "")
     assert play.call == {
         "paths": [f"{tmp_path}/a.jpg"],
         "paths_b64": ["L2luL/8uanBn"],
@@ -443,33 +445,51 @@ def test_queue(play: Played) -> None:
     assert play(["queue"], Queue=paged("files", [], 2))[1] == "nothing waits\n"
 
 
-def test_failures(play: Played) -> None:
-    failure = {
-        "id": 4,
-        "path": "/in/a.jpg",
-        "watch": "in",
-        "outcome": "quarantined",
-        "code": "unreadable",
-        "reason": "is cut off",
-        "since": "2026-01-01T10:00:00Z",
-        "size": 10,
-        "place": "/lib/.mediad/quarantine/a-4.jpg",
-        "command": "mediactl retry --unparsed /in/a.jpg",
-    }
-    here = {**failure, "place": "/in/a.jpg", "outcome": "failed"}
-    lines = play(["failures"], Failures=paged("files", [failure, here], 1))[1].splitlines()
+FAILURE = {
+    "id": 4,
+    "path": "/in/a.jpg",
+    "watch": "in",
+    "outcome": "quarantined",
+    "code": "unreadable",
+    "reason": "is cut off",
+    "since": "2026-01-01T10:00:00Z",
+    "size": 10,
+    "place": "/lib/.mediad/quarantine/a-4.jpg",
+    "command": "mediactl retry --unparsed /in/a.jpg",
+}
+
+
+def test_failures(play: Played, tmp_path: Path) -> None:
+    here = {**FAILURE, "place": "/in/a.jpg", "outcome": "failed"}
+    lines = play(["failures"], Failures=paged("files", [FAILURE, here], 1))[1].splitlines()
     assert lines[0].endswith("  quarantined  10 B  /in/a.jpg")
-    assert lines[1:4] == [
-        "    is cut off",
-        "    now /lib/.mediad/quarantine/a-4.jpg",
-        "    mediactl retry --unparsed /in/a.jpg",
-    ]
-    assert lines[5:] == ["    is cut off", "    mediactl retry --unparsed /in/a.jpg"]
+    socket = f"--socket {tmp_path}/control"
+    commands = [f"    mediactl {socket} {what} /in/a.jpg" for what in ("retry --unparsed", "dismiss")]
+    assert lines[1:5] == ["    is cut off", "    now /lib/.mediad/quarantine/a-4.jpg", *commands]
+    assert lines[6:] == ["    is cut off", *commands]
     assert json.loads(play(["failures", "--json"], Failures=paged("files", [], 1))[1]) == {
         "files": [],
         "next": None,
     }
     assert play(["failures"], Failures=paged("files", [], 1))[1].startswith("nothing failed")
+
+
+def test_commands_find_the_daemon_that_this_one_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = {**FAILURE, "path": "a.jpg", "command": "mediactl retry a.jpg"}
+    place = tmp_path / "a socket"
+    with CannedDaemon(place, {"Failures": paged("files", [FAILURE, failure], 2)}):
+        assert main(["--socket", str(place), "failures"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "mediactl" in line]
+    assert lines == [
+        f"    mediactl --socket '{place}' retry --unparsed /in/a.jpg",
+        f"    mediactl --socket '{place}' dismiss /in/a.jpg",
+        f"    mediactl --socket '{place}' retry a.jpg",
+    ]
+    assert called("", "user") == "mediactl --user"
+    assert called("", "") == "mediactl"
+    assert to_type("df -h /mediactl", "mediactl --user") == "df -h /mediactl"
 
 
 def test_duplicates(play: Played) -> None:
@@ -504,6 +524,13 @@ def test_monitor(play: Played) -> None:
     assert said[0].endswith("/in/a.jpg → /lib/a.jpg (2 kB)") or said[0].endswith("-> /lib/a.jpg (2 kB)")
     assert said[1].endswith("watch inbox is offline: is not there")
     assert said[2].endswith("3 events left out: this reader is too slow")
+
+
+def test_an_object_a_line_has_no_other_line_ends(play: Played) -> None:
+    strange = {**EVENTS[0], "path": "/in/a\u2028b\u0085c.jpg"}
+    out = play(["monitor", "--json"], Monitor=always(strange))[1]
+    (line,) = out.splitlines()
+    assert json.loads(line)["path"] == strange["path"]
 
 
 def test_monitor_as_json_is_an_object_a_line(play: Played) -> None:

@@ -85,6 +85,7 @@ def status(**others: object) -> dict[str, Any]:
             {"queue": {**COUNTS, "settling": 3, "in_flight": 1}},
             "running, all is well: 3 settling, 1 in flight",
         ),
+        ({"queue": {**COUNTS, "held": 9}}, "running; 9 held"),
         ({"attention": [ATTENTION]}, "running, 1 thing needs attention"),
         ({"attention": [ATTENTION] * 2}, "running, 2 things need attention"),
         (
@@ -116,11 +117,12 @@ def test_all_is_well_is_green_and_nothing_else_is() -> None:
     assert verdict(status())[0] == "green"
     assert verdict(status(attention=[ATTENTION]))[0] == "red"
     assert verdict(status(state="paused"))[0] == "yellow"
+    assert verdict(status(queue={**COUNTS, "held": 1}))[0] == "yellow"
 
 
 def test_a_report() -> None:
     reply = status(
-        queue={**COUNTS, "in_flight": 12, "to_analyse": 40},
+        queue={**COUNTS, "in_flight": 1248, "to_analyse": 40},
         watches=[{**WATCH, "state": "error", "error": "is hung"}],
         totals={**TOTALS, "filed": 57, "bytes_filed": 1_200_000_000, "duplicate": 3},
         in_flight=[
@@ -143,11 +145,16 @@ def test_a_report() -> None:
     ]
     assert lines[5] == "  is hung"
     assert lines[8].split() == ["photos", "online", "12,345", "45.2", "GB", "1.2", "TB", LIBRARY["path"]]
-    assert lines[10] == "Queue: 12 in flight; 40 to analyse"
+    assert lines[10] == "Queue: 1,248 in flight; 40 to analyse"
     assert lines[11] == "  [##########..........]  50% copying   /in/a.jpg"
-    assert lines[21] == "  and 2 more"
+    assert lines[21] == "  and 1,238 more"
     assert lines[22] == "Files: 57 filed (1.2 GB), 3 duplicate"
     assert lines[23:] == ["", "Needs attention", "  ! 2 files failed", "      mediactl failures"]
+
+
+def test_commands_are_those_that_reach_this_daemon() -> None:
+    lines = report(status(attention=[ATTENTION]), Screen(), "mediactl --system")
+    assert lines[-1] == "      mediactl --system failures"
 
 
 def test_a_pause_is_told_once_and_where_it_differs() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mediad.control.calls import Call, ExpectedMore
+from mediad.control.calls import Call, ExpectedMore, Shared
 from mediad.control.peer import Peer
 from mediad.control.protocol import InvalidParameter, paths_parameters
 from mediad.errors import Ambiguous, NoSuchName, NotKnown, NotPermitted
@@ -101,12 +101,27 @@ async def test_a_deadline_that_passed_while_the_daemon_was_off(house: House) -> 
         assert (await steering.call("Status"))["watches"][0]["paused_until"] is None
 
 
-@pytest.mark.parametrize("seconds", [0, -1, -0.001])
+@pytest.mark.parametrize("seconds", [0, -1, -0.001, 3.2e9, 1e12, 1e300])
 async def test_no_time_at_all_is_refused(house: House, seconds: float) -> None:
     async with house.life() as steering:
         with pytest.raises(InvalidParameter, match="for_s"):
             await steering.call("Pause", for_s=seconds)
         assert not steering.pipeline.pauses.any()
+
+
+async def test_a_pause_of_a_hundred_years_can_be_told(house: House) -> None:
+    async with house.life() as steering:
+        await steering.call("Pause", for_s=3.1e9)
+        assert (await steering.call("Status"))["paused_until"].startswith("21")
+
+
+@pytest.mark.parametrize("method", ["Pause", "Resume", "Scan"])
+async def test_no_names_are_not_all_names(house: House, method: str) -> None:
+    async with house.life() as steering:
+        await steering.call("Pause", names=["inbox"])
+        with pytest.raises(InvalidParameter, match="names"):
+            await steering.call(method, names=[])
+        assert [pause.name for pause in steering.pipeline.pauses.all()] == ["inbox"]
 
 
 @pytest.mark.parametrize("method", ["Pause", "Resume", "Scan"])
@@ -234,6 +249,17 @@ async def test_wait_counts_what_an_offline_library_holds_up(house: House) -> Non
         assert await steering.rest() == "idle"
 
 
+async def test_a_source_on_its_way_out_is_no_file_of_the_watch(house: House) -> None:
+    """It has another name for a moment, which a look at the folder may show."""
+    async with house.life() as steering:
+        house.put("inbox/sub/.mediad-12", picture(1))
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {}
+        house.put("inbox/sub/.mediad-notes", picture(2))
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {"ignored": 1}
+
+
 # --- Questions ---------------------------------------------------------------------------------------
 
 
@@ -253,6 +279,26 @@ async def test_history_in_pages(house: House) -> None:
         end = await steering.call("History", limit=2, more=True)
         told = [*steering.told, end]
         assert [row["id"] for page in told for row in page["rows"]] == ids
+
+
+async def test_pages_are_made_one_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work: list[int] = []
+    most = 0
+
+    async def page(*_: object, **__: object) -> dict[str, object]:
+        nonlocal most
+        at_work.append(1)
+        most = max(most, len(at_work))
+        await anyio.wait_all_tasks_blocked()
+        at_work.pop()
+        return {"rows": [], "next": None}
+
+    async with house.life() as steering:
+        monkeypatch.setattr("mediad.steering.daemon.history", page)
+        async with anyio.create_task_group() as clients:
+            for _ in range(4):
+                clients.start_soon(other(steering).call, "History")
+    assert most == 1
 
 
 @pytest.mark.parametrize("since", ["yesterday", "", "2021-13-01T00:00:00Z", "2021-01-01T00:00:00"])
@@ -284,7 +330,7 @@ async def test_a_page_that_there_is_not(house: House, after: int) -> None:
         house.put("inbox/a.jpg", picture(1))
         await steering.rest()
         for method in ("History", "Failures"):
-            page = await steering.call(method, after=after, limit=max(after, 7))
+            page = await steering.call(method, after=after, limit=max(after, 7))  # more than any page has
             assert page["next"] is None
         if 0 <= after <= 1 << 40:
             assert await steering.call("Queue", after=after, limit=after) == {"files": [], "next": None}
@@ -397,6 +443,21 @@ async def test_monitor_tells_in_order_what_happens(house: House) -> None:
     assert filed["path"] == os.fsdecode(path)
     assert filed["destination"] == str(house.root / "photos/2021/2021-03-01/a.jpg")
     assert (filed["name"], filed["batch"], filed["bytes"]) == ("inbox", 1, len(picture(1)))
+
+
+async def test_all_who_follow_are_told_the_same(house: House) -> None:
+    async with house.life() as steering, anyio.create_task_group() as following:
+        await steering.rest()
+        others = [other(steering) for _ in range(3)]
+        for one in others:
+            following.start_soon(functools.partial(one.call, "Monitor", more=True))
+        await anyio.wait_all_tasks_blocked()
+        steering.pipeline.events.publish("filed", name="inbox", batch=1)
+        await steering.until(lambda: all(one.told for one in others))
+        following.cancel_scope.cancel()
+    first, *rest = [one.told[-1] for one in others]
+    assert isinstance(first, Shared)
+    assert all(told is first for told in rest), "it is encoded once"
 
 
 async def test_monitor_tells_how_much_was_lost(house: House) -> None:

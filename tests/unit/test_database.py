@@ -50,6 +50,26 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return add
 
 
+def test_nobody_else_may_read_it(path: Path, connection: apsw.Connection) -> None:
+    add_library(connection)
+    names = {"catalogue.db", "catalogue.db-wal", "catalogue.db-shm"}
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+def test_what_others_could_read_they_can_read_no_more(path: Path, newer: Callable[..., None]) -> None:
+    open_database(path).close()
+    (path.parent / "catalogue.db.schema-1").write_bytes(b"")
+    (path.parent / "notes").write_bytes(b"")
+    for file in path.parent.iterdir():
+        file.chmod(0o644)
+    newer(ADDED)
+    open_database(path).close()
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    ours = ("catalogue.db", "catalogue.db.schema-1", f"catalogue.db.schema-{NEWEST}")
+    assert modes == {**dict.fromkeys(ours, 0o600), "notes": 0o644}
+
+
 def add_library(connection: apsw.Connection, name: str = "photos") -> None:
     connection.execute("INSERT INTO library (marker, name, path) VALUES (?1, ?1, x'2f6c')", (name,))
 

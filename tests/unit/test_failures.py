@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediad.media.wire import READING_FAILED
-from mediad.steering.failures import failures, word
+from mediad.shell import word
+from mediad.steering.failures import failures
 from mediad.store import journal, places
 from mediad.store.troubles import dismiss, named_among, troubles
 from tests.cataloguing import Past
@@ -80,6 +83,17 @@ def test_a_failure_has_it_all(past: Past) -> None:
     ]
 
 
+def test_the_right_that_is_missing_is_named(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    past.unplanned(b"my b.jpg", "failed", "not-permitted", "may not be read")
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    (file,) = files(past)
+    name = pwd.getpwuid(65534).pw_name
+    right = f"`setfacl -m u:{name}:r '/w/my b.jpg'`, and u:{name}:x for the folders above it"
+    assert file["reason"] == f"may not be read ({right})"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert files(past)[0]["reason"] == "may not be read", "root has all rights that can be had"
+
+
 def test_the_command_is_one_that_helps(past: Past) -> None:
     key = places.import_place(past.connection, b"/media/my card")
     card: dict[str, Any] = {"watch": key, "batch": past.batch(key, b"/media/my card")}
@@ -140,8 +154,9 @@ def test_what_is_dismissed_is_not_reported(past: Past) -> None:
     assert dismiss(past.connection, [failed, step]) == 1
     assert dismiss(past.connection, []) == 0
     assert files(past) == []
-    # what happens to the file next is reported again
-    assert past.unplanned(b"a.jpg", "failed") == files(past)[0]["id"]
+    past.unplanned(b"a.jpg", "failed")  # once more for the same reason
+    assert files(past) == []
+    assert past.unplanned(b"a.jpg", "failed", "other") == files(past)[0]["id"]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_thread_that_moves_nothing_hangs(ward: Ward) -> None:
     ward.after(HUNG - 1)
     assert ward.health.hung("inbox") == ""
     ward.after(1)
-    assert ward.health.hung("inbox").startswith("hung: no progress for 60 s")
+    assert ward.health.hung("inbox").startswith("no progress for 60 s")
     assert ward.health.hung("card") == ""
     ward.after(10 * STALLED)
     assert ward.health.stalled == "", "nothing that a new start would help"
@@ -158,6 +158,14 @@ def test_a_watch_that_leaves_is_forgotten(ward: Ward) -> None:
     del ward.serving.all["inbox"]
     ward.after(1)
     assert ward.health.hung("inbox") == ""
+
+
+def test_lanes_that_are_gone_are_forgotten(ward: Ward) -> None:
+    """Each import has two of its own."""
+    for number in range(5):
+        ward.serving.all = {f"import:{number}": Served()}
+        ward.health.look()
+    assert len(ward.health._seen) == 2
 
 
 def test_work_that_ends_and_begins_counts_from_its_beginning(ward: Ward) -> None:

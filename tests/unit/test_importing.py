@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from mediad.control.peer import Peer
 from mediad.control.protocol import InvalidParameter
-from mediad.errors import NotPermitted, Refused, SourceGone
+from mediad.errors import Refused, SourceGone
 from mediad.ingest import importing
 from tests import mounting, samples
 from tests.crash.faulty import Faults, FaultyFiles
@@ -379,38 +377,6 @@ async def test_progress_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -
         assert len(told) > 2
 
 
-# --- Who may have what read --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def open_house() -> Iterator[House]:
-    """A house whose folders everybody may go through."""
-    with tempfile.TemporaryDirectory() as root:
-        os.chmod(root, 0o755)
-        found = House(Path(root))
-        found.clock.ahead = 3600.0
-        yield found
-
-
-async def test_a_member_gets_only_what_they_may_read(open_house: House) -> None:
-    path = card(open_house, 1, 2)
-    os.chmod(f"{path}/DCIM/IMG_1.jpg", 0o644)
-    os.chmod(f"{path}/DCIM/IMG_2.jpg", 0o600)
-    member = Peer(2, 54321, frozenset({54321}), trusted=False)
-    async with open_house.life() as steering:
-        reply = await steering.call("Import", peer=member, paths=[path])
-        assert (counts(reply), reply["complete"]) == ({"filed": 1}, False)
-        assert "1 that you may not read" in reply["message"]
-        for closed in (path, f"{path}/DCIM"):
-            os.chmod(closed, 0o700)
-            with pytest.raises(NotPermitted, match="may not be read by you"):
-                await steering.call("Import", peer=member, paths=[f"{path}/DCIM/IMG_1.jpg"])
-            os.chmod(closed, 0o755)
-        with pytest.raises(NotPermitted, match="may not be read by you"):
-            await steering.call("Import", peer=member, paths=[f"{path}/DCIM/IMG_2.jpg"])
-    assert list(library(open_house).values()) == [picture(1)]
-
-
 async def test_a_folder_that_shows_the_library_at_another_place(
     house: House, bind_mount: mounting.Factory
 ) -> None:
@@ -418,14 +384,14 @@ async def test_a_folder_that_shows_the_library_at_another_place(
     everything = bind_mount(house.root)
     async with house.life() as steering:
         for path, message in (
-            (everything, "has a watch, a library or the state directory in it"),
-            (everything / "photos" / "x", 'lies inside library "photos"'),
-            (everything / "inbox", 'lies inside watch "inbox"'),
+            (everything, "has in it"),
+            (everything / "photos" / "x", "lies in library photos"),
+            (everything / "inbox", "lies in watch inbox"),
         ):
             path.mkdir(exist_ok=True)
             with pytest.raises(Refused, match=message):
                 await steering.call("Import", paths=[str(path)])
         house.put("photos/x/a.jpg", picture(1))
-        with pytest.raises(Refused, match='lies inside library "photos"'):
+        with pytest.raises(Refused, match="lies in library photos"):
             await steering.call("Import", paths=[str(everything / "photos/x/a.jpg")])
         assert (await steering.call("Import", paths=[str(everything / "card")]))["filed"] == 1

@@ -173,7 +173,57 @@ def test_a_group_that_it_may_not_have(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(os, "chown", chown)
         with pytest.raises(InvalidConfig, match=r"daemon\.group: .*Operation not permitted"):
             listener.regroup(1)
-        assert (mode(path), listener.gid) == (0o600, None)
+        assert mode(path) == 0o600
+        assert listener.gid == 1, "who lost the right is refused all the same"
+
+
+def test_the_group_is_another_though_the_path_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with listening(path, gid=os.getegid()) as listener:
+        path.unlink()
+        with pytest.raises(InvalidConfig, match="No such file"):
+            listener.regroup(None)
+        assert (listener.gid, listener.group) == (None, "")
+
+
+@pytest.mark.parametrize("what", ["link", "file", "other socket", "second name"])
+def test_nothing_else_in_its_place_is_given_away(tmp_path: Path, what: str) -> None:
+    path, precious = tmp_path / "control", tmp_path / "precious"
+    with listening(path) as listener, socket.socket(socket.AF_UNIX) as another:
+        if what == "second name":
+            os.link(path, precious)
+        elif what == "other socket":
+            path.unlink()
+            another.bind(str(path))
+            path.chmod(0o604)
+        else:
+            precious.write_text("precious")
+            precious.chmod(0o604)
+            path.unlink()
+            (path.symlink_to if what == "link" else path.hardlink_to)(precious)
+        before = path.stat().st_mode
+        with pytest.raises(InvalidConfig, match="something else"):
+            listener.regroup(os.getegid())
+        assert path.stat().st_mode == before
+
+
+def test_a_link_put_there_between_bind_and_chown_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Raced(socket.socket):
+        def bind(self, address: bytes) -> None:  # type: ignore[override]
+            super().bind(address)
+            os.unlink(address)
+            os.symlink(precious, address)
+
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    precious.chmod(0o604)
+    monkeypatch.setattr(socket, "socket", Raced)
+    with pytest.raises(InvalidConfig, match="something else"), listening(tmp_path / "control"):
+        pass
+    assert mode(precious) == 0o604
+    assert sorted(os.listdir(tmp_path)) == ["control.lock", "precious"]
 
 
 def test_it_gets_its_name_when_all_else_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,3 +237,17 @@ def test_it_gets_its_name_when_all_else_is_done(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "rename", look)
     with listening(tmp_path / "control"):
         assert seen == [(b"control.new", b"control", 0o600, True)]
+
+
+def test_where_no_place_is_named_it_says_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "control")
+    with pytest.raises(InvalidConfig) as raised:
+        open_listener([place], None)
+    assert "XDG_RUNTIME_DIR" not in raised.value.problems[0]
+    monkeypatch.setattr("mediad.control.listener._LAST_PLACE", place)
+    with pytest.raises(InvalidConfig) as raised:
+        open_listener([place], None)
+    assert raised.value.problems[0].endswith("; set daemon.socket, or XDG_RUNTIME_DIR")

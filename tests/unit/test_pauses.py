@@ -11,6 +11,7 @@ import pytest
 
 from mediad.clock import Clock
 from mediad.ingest.pauses import EVERYTHING, Pauses
+from mediad.store import pauses as stored
 from mediad.store.database import Database, open_database
 from mediad.store.pauses import Pause
 
@@ -129,6 +130,17 @@ async def test_swapped_names_swap_pauses(life: Life) -> None:
     assert life.names() == ["b"]
 
 
+async def test_two_changes_at_once_both_hold(life: Life) -> None:
+    await life.pauses.pause(["films"], None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(life.pauses.pause, ["inbox"], None)
+        tasks.start_soon(life.pauses.pause, ["photos"], None)
+        tasks.start_soon(life.pauses.resume, ["films"])
+    assert life.names() == ["inbox", "photos"]
+    await life.begin().load()
+    assert life.names() == ["inbox", "photos"]
+
+
 async def test_keep_ends_what_is_over(life: Life) -> None:
     await life.pauses.pause(["inbox"], 3600.0)
     await life.pauses.pause(["photos"], None)
@@ -174,3 +186,10 @@ async def test_very_long_and_very_short(life: Life) -> None:
     assert life.names() == []
     await life.pauses.pause(["inbox"], 1e12)
     assert life.names() == ["inbox"]
+
+
+def test_an_end_beyond_all_times_is_none(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "catalogue.db")
+    stored.save(connection, [Pause("a", START, 253_402_300_799_999_999), Pause("b", START, 1 << 60)])
+    assert [pause.until for pause in stored.load(connection)] == [253_402_300_799_999_999, None]
+    connection.close()

@@ -65,6 +65,18 @@ def test_another_folder_begins_anew(connection: apsw.Connection) -> None:
     assert arrivals(connection) == {b"a": "inbox@1"}
 
 
+def test_a_watch_of_another_name_is_counted_with_what_that_had(connection: apsw.Connection) -> None:
+    settle_watches(connection, {"inbox": b"/w"})
+    for name in (b"a", b"b"):
+        arrive(connection, "inbox", name)
+    connection.execute("INSERT INTO tally VALUES ('phone', 'filed', 0, 3, 3), ('phone', 'gone', 0, 1, 1)")
+    changes = connection.total_changes()
+    settle_watches(connection, {"phone": b"/w"})
+    assert connection.total_changes() - changes <= 8, "no row of the tally for each arrival"
+    rows = connection.execute("SELECT watch, outcome, files, bytes FROM tally ORDER BY outcome").fetchall()
+    assert rows == [("phone", "filed", 5, 5), ("phone", "gone", 1, 1)]
+
+
 def test_a_folder_that_comes_back_has_its_past_again(connection: apsw.Connection) -> None:
     settle_watches(connection, {"inbox": b"/w"})
     arrive(connection, "inbox", b"a")

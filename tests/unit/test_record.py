@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
-from mediad.ingest.record import evidence_of
+import pytest
+
+from mediad.clock import Clock
+from mediad.events import Events
+from mediad.ingest.record import Counted, Recorder, evidence_of
 from mediad.model import Facts, Identity, MediaSet, Plan, Sighting, Stat
+from mediad.store.catalogue import Tally
+
+
+@pytest.mark.anyio
+async def test_batches_come_and_go_in_the_event_loop() -> None:
+    """Not in the thread of a unit of work, which would change what is being iterated."""
+    known: list[set[str]] = []
+
+    class Later:
+        async def run(self, _work: object) -> Counted:
+            known.append(set(recorder._batches))
+            return Tally({}, 0, {}), {}
+
+    recorder = Recorder(Later(), Clock(), lambda name: b"/w", {}, 0, Events(Clock()))  # type: ignore[arg-type]
+    job = SimpleNamespace(tasks=[SimpleNamespace(watch="inbox")])
+    await recorder.begin([job])  # type: ignore[list-item]
+    assert known == [{"inbox"}]
+
 
 SIGHTING = Sighting("inbox", b"a.jpg", Stat(1, 2, 3, 4, 5))
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from mediad.model import Sighting, Stat
+from mediad.steering import retrying
+from mediad.steering.status import status
 from mediad.store.database import Database
 from tests import samples
 from tests.crash.faulty import Crash, Faults, FaultyDatabase, FaultyFiles
@@ -31,12 +36,16 @@ def house(tmp_path: Path) -> House:
     return found
 
 
+def home(house: House) -> Path:
+    return Path(house.settings["library"]["photos"]["path"])
+
+
 def quarantine(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "photos/.mediad/quarantine")
+    return files(home(house) / ".mediad/quarantine")
 
 
 def library(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "photos", without={b".mediad"})
+    return files(home(house), without={b".mediad"})
 
 
 async def put_aside(house: House, steering: Steering) -> str:
@@ -105,6 +114,88 @@ async def test_what_was_mended_by_hand_is_dated(house: House) -> None:
         assert await steering.rest() == "idle"
         assert library(house) == {b"2021/2021-03-01/IMG.jpg": picture(1)}
         assert quarantine(house) == {}
+
+
+@pytest.mark.anyio
+async def test_two_of_one_name_have_a_story_each(house: House) -> None:
+    async with house.life() as steering:
+        for seed in (1, 2):
+            house.put("inbox/IMG.jpg", samples.broken_jpeg(seed))
+            assert await steering.rest() == "idle"
+        first, second = (one["place"] for one in (await steering.call("Failures"))["files"])
+        await steering.call("Retry", paths=[first], unparsed=True)
+        assert await steering.rest() == "idle"
+        assert library(house) == {b"IMG.jpg": samples.broken_jpeg(1)}
+        assert await steering.totals() == {
+            "filed": 1,
+            "quarantined": 1,
+            "bytes_filed": len(samples.broken_jpeg(1)),
+        }
+        assert [one["place"] for one in (await steering.call("Failures"))["files"]] == [second]
+        await steering.call("Retry", unparsed=True)
+        assert await steering.rest() == "idle"
+        assert sorted(library(house).values()) == sorted(map(samples.broken_jpeg, (1, 2)))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [0, errno.ENOSPC, errno.EIO])
+async def test_at_each_moment_every_file_is_in_one_count(house: House, error: int) -> None:
+    """What is tried again is in the queue, not in the totals; whatever comes of it."""
+    faults = Faults(error=error)
+    house.files = FaultyFiles(faults)
+    counted: set[int] = set()
+    async with house.life() as steering, anyio.create_task_group() as tasks:
+        await put_aside(house, steering)
+        house.put("inbox/lonely.xmp", SIDECAR)
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {"quarantined": 2, "ignored": 1}
+
+        async def count() -> None:
+            while True:
+                told = status(steering.life)
+                totals, queue = told["totals"], told["queue"]
+                assert isinstance(totals, dict)
+                assert isinstance(queue, dict)
+                counted.add(sum(totals.values()) - totals["bytes_filed"] + sum(queue.values()))
+                await anyio.lowlevel.checkpoint()
+
+        tasks.start_soon(count)
+        if error:
+            faults.kinds, faults.error_at, faults.lasting = frozenset({"link"}), faults.counted + 1, True
+        await steering.call("Retry", unparsed=True)
+        if error:
+            await steering.until(lambda: faults.hit and not steering.pipeline.tracker.flying)
+        else:
+            await steering.rest()
+        assert counted == {3}
+        house.put("inbox/lonely.jpg", picture(1))
+        await steering.call("Scan")
+        await steering.until(lambda: max(counted) == 4 and not steering.pipeline.tracker.flying)
+        assert counted == {3, 4}
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_they_are_handed_over_bit_by_bit_and_those_refused_are_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        await put_aside(house, steering)
+        handed: list[int] = []
+
+        def take_again(sightings: Sequence[Sighting]) -> list[Sighting]:
+            handed.append(len(sightings))
+            return [] if len(handed) == 1 else list(sightings)
+
+        monkeypatch.setattr(retrying, "_CHUNK", 1)
+        monkeypatch.setattr(steering.pipeline, "take_again", take_again)
+        told = (await steering.call("Retry"))["files"]
+        assert handed == [1, 1]
+        assert [file["retried"] for file in told] == [True, False]
+        assert "being closed" in told[1]["reason"]
+        monkeypatch.undo()
+        nobodys = Sighting("nobody", b"a.jpg", Stat(1, 2, 3, 4, 5), again=True)
+        assert steering.pipeline.take_again([nobodys]) == [nobodys]
 
 
 @pytest.mark.anyio
@@ -183,7 +274,7 @@ async def test_what_could_not_be_placed_is_counted_once(house: House, error: int
         assert (await steering.call("Failures"))["files"] == [] or status["totals"]["failed"] == 1
 
 
-@pytest.mark.parametrize("way", ["linked", "taken"])
+@pytest.mark.parametrize("way", ["linked", "taken", "moved"])
 def test_killed_at_every_change(house: House, tmp_path: Path, way: str) -> None:
     template = tmp_path / "template"
 
@@ -202,7 +293,7 @@ def test_killed_at_every_change(house: House, tmp_path: Path, way: str) -> None:
             assert await steering.rest() == "idle"
             kept = [content for name, content in quarantine(house).items() if not name.endswith(REASON)]
             assert sorted([*kept, *library(house).values()]) == sorted([BROKEN, SIDECAR]), "one place each"
-            assert files(house.root / "inbox") == files(house.root / "photos/.mediad/tmp") == {}
+            assert files(house.root / "inbox") == files(home(house) / ".mediad/tmp") == {}
             totals = await steering.totals()
             assert (totals.get("quarantined", 0), totals.get("filed", 0)) == (len(kept), len(library(house)))
             assert len(quarantine(house)) == 2 * len(kept), "each has its reason, and no reason stays"
@@ -217,6 +308,7 @@ def test_killed_at_every_change(house: House, tmp_path: Path, way: str) -> None:
         faults = Faults()
         dying = house.files = FaultyFiles(faults, unlinkable=unlinkable)
         house.database = lambda connection, faults=faults: FaultyDatabase(connection, faults)  # type: ignore[misc]
+        old = home(house)
         try:
             anyio.run(retry, faults, number)
         except BaseExceptionGroup as group:
@@ -227,12 +319,17 @@ def test_killed_at_every_change(house: House, tmp_path: Path, way: str) -> None:
         finally:
             dying.close_all()
         house.files, house.database = FaultyFiles(Faults(), unlinkable=unlinkable), Database
+        if way == "moved":  # copied, that is, so that its old place still looks like it
+            house.settings["library"]["photos"]["path"] = str(shutil.copytree(old, house.root / "elsewhere"))
+        before = files(old)
         anyio.run(look)
+        assert home(house) == old or files(old) == before
         if not faults.dead:
             break
         anyio.run(retry, Faults(), 0)
         assert library(house) == {b"IMG.jpg": BROKEN, b"IMG.xmp": SIDECAR}
         assert quarantine(house) == {}
         shutil.rmtree(house.root)
+        house.settings["library"]["photos"]["path"] = str(old)
     print(f"killed {number - 1} times")
     assert number > 8

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mediad.ingest.meter import Meter
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
-from mediad.model import Counts, FileType, Settled, Sighting, Stat, Waiting
+from mediad.model import Counts, FileType, Kept, Settled, Sighting, Stat, Waiting
 
 SETTLES = {"inbox": 2.0, "card": 60.0}
 
@@ -22,7 +22,7 @@ def seen(
     watch: str = "inbox",
     type: FileType = FileType.REGULAR,  # noqa: A002
     excluded: str = "",
-    kept: tuple[str, bytes, int] | None = None,
+    kept: Kept | None = None,
 ) -> Sighting:
     return Sighting(watch, path, Stat(1, ino, size, 0, ctime), rest, type, excluded, kept=kept)
 
@@ -264,9 +264,9 @@ def test_all_that_has_no_outcome_is_listed_with_what_it_waits_for() -> None:
 
 def test_what_lies_in_quarantine_is_a_file_of_its_own_and_of_its_own_set() -> None:
     settling = Tracker(companions.key, {**SETTLES, "quarantine:photos": 0.0}.__getitem__)
-    first = seen(b"a.jpg", kept=("photos", b"quarantine/7-a.jpg", 7))
-    second = seen(b"a.xmp", kept=("photos", b"quarantine/8-a.xmp", 7))
-    other = seen(b"a.jpg", kept=("photos", b"quarantine/9-a.jpg", 9))
+    first = seen(b"a.jpg", kept=Kept("photos", b"7-a.jpg", 7, 7))
+    second = seen(b"a.xmp", kept=Kept("photos", b"8-a.xmp", 7, 8))
+    other = seen(b"a.jpg", kept=Kept("photos", b"9-a.jpg", 9, 9))
     there = seen(b"a.jpg", ino=2)
     settling.observe([first, second, other, there], 0.0)
     assert settling.waiting("quarantine:photos") == 3

@@ -51,6 +51,7 @@ class House:
         self.connection = connection
         self.files = Files()
         self.indexed: list[str] = []
+        self.recovered = 0
         self.slow: dict[str, anyio.Event] = {}
         self.told: list[tuple[str, State]] = []
         self.in_hand: Callable[[int], bool] = lambda step: False
@@ -76,12 +77,16 @@ class House:
                 await self.slow[library.name].wait()
             self.indexed.append(library.name)
 
+        async def recovered() -> None:
+            self.recovered += 1
+
         return Shelves(
             self.config(min_free, **folders),
             self.files,
             self.database,
             Clock(),
             index,
+            recovered,
             lambda shelf: self.told.append((shelf.settings.name, shelf.state)),
             lambda step: self.in_hand(step),
             lambda: False,
@@ -204,6 +209,12 @@ async def test_a_library_that_another_daemon_has_stops_the_start(house: House) -
     second.close()
 
 
+async def configured(shelves: Shelves, settings: configuration.Config) -> None:
+    """Another configuration, wholly."""
+    shelves.adopt(settings)
+    await shelves.refresh()
+
+
 @asynccontextmanager
 async def kept(shelves: Shelves) -> AsyncIterator[None]:
     """They are looked after meanwhile, and closed in the end."""
@@ -276,11 +287,11 @@ async def test_a_library_that_does_not_answer_is_offline_and_stays_locked(house:
 async def test_new_settings_of_a_library_hold_at_once(house: House) -> None:
     shelves = house.shelves()
     await shelves.open_all()
-    await shelves.configure(house.config("900TB", photos="photos"))
+    await configured(shelves, house.config("900TB", photos="photos"))
     assert shelves["photos"].online
     await shelves.look(shelves["photos"])
     assert shelves["photos"].state is State.FULL
-    await shelves.configure(house.config(photos="photos"))
+    await configured(shelves, house.config(photos="photos"))
     await shelves.look(shelves["photos"])
     assert shelves["photos"].online
     assert house.indexed == ["photos"]
@@ -293,7 +304,7 @@ async def test_a_library_that_leaves_finishes_what_is_on_its_way(house: House) -
     leaving = shelves["more"]
     async with kept(shelves):
         with shelves.borrowed(["more", "unknown"]):
-            await shelves.configure(house.config(photos="photos"))
+            await configured(shelves, house.config(photos="photos"))
             assert not leaving.online
             assert leaving.takes
             assert str(shelves.reason("more")) == "is being put elsewhere by the new configuration"
@@ -317,7 +328,7 @@ async def test_a_library_is_taken_up_elsewhere_once_nobody_needs_it_here(house: 
         await anyio.to_thread.run_sync(shutil.copytree, house.root / "photos", house.root / "moved")
     async with kept(shelves):
         with shelves.borrowed(["photos"]):
-            await shelves.configure(house.config(photos="moved"))
+            await configured(shelves, house.config(photos="moved"))
             await anyio.wait_all_tasks_blocked()
             assert shelves["photos"].settings.path == str(house.root / "photos")
         shelves.wake()
@@ -339,7 +350,7 @@ async def test_a_library_gets_another_name(house: House, caplog: pytest.LogCaptu
     assert await shelves.try_out(renamed) == []
     async with kept(shelves):
         with shelves.borrowed(["photos"]):
-            await shelves.configure(renamed)
+            await configured(shelves, renamed)
             await anyio.wait_all_tasks_blocked()
             assert not shelves["pictures"].online
         shelves.wake()
@@ -436,8 +447,10 @@ async def test_a_step_that_cannot_be_ended_is_tried_again(house: House) -> None:
     assert again["photos"].online
     assert again["photos"].stuck == 1
     assert house.steps() == {1: "intent"}
+    assert house.recovered == 1
     await again._free(again["photos"])
     assert again["photos"].stuck == 0
+    assert house.recovered == 2
     assert house.outcomes() == {1: "filed"}
     again.close()
 

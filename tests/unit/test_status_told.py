@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,13 @@ async def test_files_in_trouble(house: House) -> None:
         (one,) = (await steering.call("Status"))["attention"]
         assert one == {
             "code": "quarantined",
-            "message": "1 file could not be read and is put aside",
+            "message": "1 file could not be read and is not filed",
             "command": "mediactl failures",
         }
         house.put("inbox/2.jpg", samples.broken_jpeg(2))
         await steering.rest()
         (one,) = (await steering.call("Status"))["attention"]
-        assert one["message"] == "2 files could not be read and are put aside"
+        assert one["message"] == "2 files could not be read and are not filed"
 
 
 async def test_pauses_until_resumed_are_told_while_something_waits(house: House) -> None:
@@ -68,6 +69,60 @@ async def test_pauses_until_resumed_are_told_while_something_waits(house: House)
         (one,) = (await steering.call("Status"))["attention"]
         assert one["message"] == "inbox is paused until it is resumed; 1 file waits"
         assert one["command"] == "mediactl resume inbox"
+
+
+async def test_a_pause_has_only_its_own_files(house: House) -> None:
+    house.settings["watch"]["other"] = house.watched("other")
+    (house.root / "other").mkdir()
+    async with house.life() as steering:
+        await steering.rest()
+        await steering.call("Pause", names=["inbox"])
+        await steering.call("Pause", names=["other"])
+        house.put("inbox/1.jpg", picture(1))
+        house.put("other/2.jpg", picture(2))
+        house.put("other/3.jpg", picture(3))
+        await steering.rest()
+        told = [one["message"] for one in (await steering.call("Status"))["attention"]]
+        assert told == [
+            "inbox is paused until it is resumed; 1 file waits",
+            "other is paused until it is resumed; 2 files wait",
+        ]
+        await steering.call("Pause", names=["photos"])
+        status = await steering.call("Status")
+        assert "photos is paused until it is resumed; 3 files wait" in [
+            one["message"] for one in status["attention"]
+        ]
+
+
+async def test_what_does_not_fit_is_told_until_it_does(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.settings["library"]["photos"]["min_free"] = "3MB"
+    house.settings["watch"]["inbox"]["action"] = "copy"
+    free = 3_000_018
+    found = os.statvfs(house.root)
+    little = [*found]
+
+    def statvfs(path: Any) -> os.statvfs_result:
+        little[1], little[4] = 1, free  # f_frsize, f_bavail
+        return os.statvfs_result(little)
+
+    monkeypatch.setattr("mediad.library.os.statvfs", statvfs)
+    async with house.life() as steering:
+        house.put("inbox/1.jpg", picture(1))
+        assert await steering.rest() == "held"
+        (queued,) = (await steering.call("Queue"))["files"]
+        assert re.search(r"needs \d+ (k?B); 18 B are free above min_free \(3.0 MB\)", queued["why"])
+        (one,) = (await steering.call("Status"))["attention"]
+        assert one == {
+            "code": "held-full",
+            "message": "1 file does not fit into library photos: 18 B are free above min_free (3.0 MB)",
+            "command": f"df -h {house.root}/photos",
+        }
+        await steering.call("Pause", names=["inbox"])
+        assert "held-full" not in codes(await steering.call("Status")), "it is the pause that holds them now"
+        await steering.call("Resume")
+        free = 10**9
+        await steering.call("Scan", names=["photos"])
+        assert codes(await steering.call("Status")) == []
 
 
 async def test_a_refused_configuration(house: House) -> None:
@@ -104,7 +159,7 @@ async def test_a_folder_that_cannot_be_looked_into(house: House) -> None:
     async with house.life() as steering:
         await steering.until(lambda: steering.pipeline.serving["inbox"].away)
         (one,) = (await steering.call("Status"))["attention"]
-        assert (one["code"], one["command"]) == ("watch-offline", f"ls -ld {path}")
+        assert (one["code"], one["command"]) == ("watch-offline", "mediactl scan inbox")
 
 
 async def test_the_largest_that_are_worked_on_are_shown(

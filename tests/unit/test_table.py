@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediad import sizes
 from mediad.cli import quantities
 from mediad.cli.table import Screen, Table, elide, width
 from mediad.config.units import parse_duration
@@ -154,7 +155,7 @@ def test_a_terminal(env: dict[str, str], columns: int, colour: bool) -> None:
     ],
 )
 def test_sizes(size: int, text: str) -> None:
-    assert quantities.size_text(size) == text
+    assert sizes.size_text(size) == text
 
 
 @pytest.mark.parametrize(

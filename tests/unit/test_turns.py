@@ -44,14 +44,14 @@ async def test_much_work_is_followed_by_four_times_as_much_of_nothing(clocks: Cl
     turns = clocks.turns()
 
     async def call() -> None:
-        clocks.work(1.0)
+        clocks.work(0.2)
 
     await turns.measured(call())
-    assert turns.due_in() == pytest.approx(4.0 - 0.1, abs=0.001)
-    clocks.now += 3.0
-    assert turns.due_in() == pytest.approx(1.0 - 0.1, abs=0.001)
+    assert turns.due_in() == pytest.approx(0.8 - 0.1, abs=0.001)
+    clocks.now += 0.6
+    assert turns.due_in() == pytest.approx(0.2 - 0.1, abs=0.001)
     await turns.measured(call())  # who had a turn already
-    assert turns.due_in() == pytest.approx(4.0 - 0.1, abs=0.001)
+    assert turns.due_in() == pytest.approx(0.8 - 0.1, abs=0.001)
     clocks.now += 10.0
     assert turns.due_in() == 0
 
@@ -64,7 +64,17 @@ async def test_being_woken_counts_too(clocks: Clocks) -> None:
             await anyio.lowlevel.checkpoint()
 
     await turns.measured(call())
-    assert turns.due_in() > 1.0
+    assert turns.due_in() == pytest.approx(1.0)
+
+
+async def test_nobody_waits_longer_than_a_second(clocks: Clocks) -> None:
+    turns = clocks.turns()
+
+    async def call() -> None:
+        clocks.work(60.0)
+
+    await turns.measured(call())
+    assert turns.due_in() == pytest.approx(1.0)
 
 
 async def test_an_hour_of_silence_saves_nothing_up(clocks: Clocks) -> None:
@@ -72,10 +82,10 @@ async def test_an_hour_of_silence_saves_nothing_up(clocks: Clocks) -> None:
     clocks.now += 3600.0
 
     async def call() -> None:
-        clocks.work(1.0)
+        clocks.work(0.2)
 
     await turns.measured(call())
-    assert turns.due_in() == pytest.approx(3.9, abs=0.001)
+    assert turns.due_in() == pytest.approx(0.7, abs=0.001)
 
 
 async def test_what_others_do_meanwhile_does_not_count(clocks: Clocks) -> None:
@@ -83,9 +93,9 @@ async def test_what_others_do_meanwhile_does_not_count(clocks: Clocks) -> None:
     others_are_done = anyio.Event()
 
     async def call() -> str:
-        clocks.work(0.5)
+        clocks.work(0.1)
         await others_are_done.wait()
-        clocks.work(0.5)
+        clocks.work(0.1)
         return "done"
 
     async def others() -> None:
@@ -95,9 +105,8 @@ async def test_what_others_do_meanwhile_does_not_count(clocks: Clocks) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(others)
         assert await turns.measured(call()) == "done"
-    assert turns.due_in() == pytest.approx(
-        4.0 - 0.5 - 0.1, abs=0.001
-    )  # half of the work is half a second ago
+    # half of the work is a tenth of a second ago
+    assert turns.due_in() == pytest.approx(0.8 - 0.1 - 0.1, abs=0.001)
 
 
 async def test_errors_and_cancellation_pass_through(clocks: Clocks) -> None:

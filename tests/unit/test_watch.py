@@ -288,7 +288,7 @@ async def test_what_inotify_does_not_cover_is_watched_by_name_and_polled(scene: 
         root = str(scene.root)
         assert scene.ears.paths == [[root], [root, f"{root}/hidden"]]
         assert watcher.state is State.DEGRADED
-        assert watcher.error.startswith("inotify does not cover 1 folders")
+        assert watcher.error == "inotify does not cover 1 folder; looked at every 30 s"
         scene.clock.at += 29
         await scene.settled()
         assert scene.folder.scanned == []
@@ -307,7 +307,7 @@ async def test_a_folder_that_is_gone_is_offline_until_it_is_back(scene: Scene, t
     other = Watched(scene.root, scene.clock)
     arrivals: list[Watched] = []
 
-    def arrived() -> tuple[Watched, bool]:
+    async def arrived() -> tuple[Watched, bool]:
         arrivals.append(scene.folder if not arrivals else other)
         return arrivals[-1], len(arrivals) > 1
 
@@ -323,6 +323,88 @@ async def test_a_folder_that_is_gone_is_offline_until_it_is_back(scene: Scene, t
     assert other.scanned == [b""]
     assert scene.folder.scanned == []
     assert len(scene.ears.paths) == 1, "what came back is to be polled"
+
+
+async def test_a_look_believes_no_state_of_old(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_ROOT_LOOK", 1000.0)
+    scene.root.rename(tmp_path / "away")
+    watcher = scene.watcher()
+    with anyio.fail_after(10):
+        async with following(watcher):
+            await watcher.look()
+            assert watcher.state is State.OFFLINE
+            (tmp_path / "away").rename(scene.root)
+            await watcher.look()
+            assert watcher.state is not State.OFFLINE
+            assert scene.delivered == [b"/0.jpg"]
+
+
+async def test_a_look_after_an_error_waits_for_the_next_scan(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_ROOT_LOOK", 1000.0)
+    scene.folder.fails = [OSError(errno.EACCES, "Permission denied")] * 2
+    watcher = scene.watcher()
+    with anyio.fail_after(10):
+        async with following(watcher):
+            await until(lambda: watcher.away)
+            await watcher.look()
+            assert watcher.error == "Permission denied"
+            await watcher.look()
+            assert not watcher.away
+            assert scene.delivered == [b"/0.jpg"]
+
+
+async def test_a_look_at_what_hangs_ends(scene: Scene, disk: Disk) -> None:
+    watcher = scene.watcher()
+    scene.gate = anyio.Event()
+    with anyio.fail_after(10):
+        async with following(watcher):
+            await until(lambda: scene.folder.scanned)
+            disk.answers.clear()
+            await watcher.look()
+            assert watcher.error.startswith("hung: ")
+            disk.answers.set()
+            scene.gate.set()
+
+
+async def test_a_watcher_that_lags_behind_is_no_reason_to_complain(scene: Scene) -> None:
+    watcher = scene.watcher()
+    scene.folder.subfolders = {b"d"}
+    async with following(watcher):
+        await up(scene, watcher)
+        before = len(scene.states)
+        scene.uncovered.add(b"d")
+        scene.tell((ADDED, "d"))
+        await until(lambda: scene.folder.scanned == [b"d"])
+        await scene.settled()
+        scene.uncovered.clear()
+        scene.clock.at += 1
+        await until(lambda: scene.folder.scanned == [b"d", b"d"])
+        await scene.settled()
+        assert State.DEGRADED not in {state for state, _ in scene.states[before:]}
+        assert len(scene.ears.paths) == 1, "it was not started anew"
+
+
+async def test_what_is_never_covered_is_told_once_a_new_start_was_in_vain(scene: Scene) -> None:
+    watcher = scene.watcher()
+    scene.folder.subfolders = {b"d"}
+    async with following(watcher):
+        await up(scene, watcher)
+        scene.uncovered.add(b"d")
+        scene.tell((ADDED, "d"))
+        await until(lambda: scene.folder.scanned == [b"d"])
+        scene.clock.at += 1
+        await until(lambda: watcher.state is State.DEGRADED)
+        assert scene.ears.paths[1:] == [[str(scene.root), f"{scene.root}/d"]]
+        assert watcher.error == "inotify does not cover 1 folder; looked at every 30 s"
+        scene.folder.subfolders = {b"d", b"e"}
+        scene.uncovered.add(b"e")
+        scene.tell((ADDED, "e"))
+        await until(lambda: watcher.error.startswith("inotify does not cover 2 folders"))
+        assert len(scene.ears.paths) == 2
 
 
 async def test_another_folder_in_its_place_is_looked_at_anew(scene: Scene, tmp_path: Path) -> None:

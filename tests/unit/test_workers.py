@@ -292,6 +292,10 @@ async def test_no_worker_can_be_started(descriptor: int, monkeypatch: pytest.Mon
             with pytest.raises(InputOutput):
                 await pool.parse(named(descriptor, b"a.jpg"), RULES, NOW)
             assert pool.statistics().workers == 0
+            assert pool.failing
+        monkeypatch.undo()
+        await pool.parse(named(descriptor, b"a.jpg"), RULES, NOW)
+        assert pool.failing == ""
 
 
 async def test_a_closed_pool_starts_nothing(descriptor: int) -> None:
@@ -319,3 +323,4 @@ async def test_a_worker_of_another_version_is_no_reason_to_quarantine(
     async with WorkerPool(1) as pool:
         with pytest.raises(InputOutput, match="upgraded while it ran"):
             await pool.parse([File(descriptor, b"x.jpg", 1, 0, False)], RULES, NOW)
+        assert "upgraded while it ran" in pool.failing

@@ -35,7 +35,7 @@ CREATE TABLE pause (
 ) STRICT, WITHOUT ROWID;
 
 -- Arrivals by what became of them, kept by triggers. What was given back waits in the queue again, and is
--- not counted here.
+-- not counted here. No trigger looks at a watch's name: who renames one moves its rows.
 CREATE TABLE tally (
     watch     TEXT NOT NULL,
     outcome   TEXT NOT NULL,
@@ -58,13 +58,13 @@ WHEN OLD.outcome IS NOT NULL AND (OLD.outcome, OLD.code) IS NOT ('failed', 'reve
     UPDATE tally SET files = files - 1, bytes = bytes - OLD.size
         WHERE watch = OLD.watch AND outcome = OLD.outcome AND dismissed = OLD.dismissed;
 END;
-CREATE TRIGGER arrival_was AFTER UPDATE OF watch, outcome, dismissed, size ON arrival
-    WHEN OLD.outcome IS NOT NULL BEGIN
+CREATE TRIGGER arrival_was AFTER UPDATE OF outcome, code, dismissed, size ON arrival
+WHEN OLD.outcome IS NOT NULL AND (OLD.outcome, OLD.code) IS NOT ('failed', 'reverted') BEGIN
     UPDATE tally SET files = files - 1, bytes = bytes - OLD.size
         WHERE watch = OLD.watch AND outcome = OLD.outcome AND dismissed = OLD.dismissed;
 END;
-CREATE TRIGGER arrival_is AFTER UPDATE OF watch, outcome, dismissed, size ON arrival
-    WHEN NEW.outcome IS NOT NULL BEGIN
+CREATE TRIGGER arrival_is AFTER UPDATE OF outcome, code, dismissed, size ON arrival
+WHEN NEW.outcome IS NOT NULL AND (NEW.outcome, NEW.code) IS NOT ('failed', 'reverted') BEGIN
     INSERT INTO tally VALUES (NEW.watch, NEW.outcome, NEW.dismissed, 1, NEW.size)
         ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
 END;
