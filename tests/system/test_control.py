@@ -44,15 +44,16 @@ def test_pause_and_resume(tmp_path: Path) -> None:
 
 def test_a_pause_survives_a_crash_and_ends_by_itself(tmp_path: Path) -> None:
     with Steered(tmp_path, watch=MOVE) as daemon:
-        (short,) = daemon.document("pause", "--for", "2s", "inbox")["paused"]
+        (long,) = daemon.document("pause", "--for", "1h", "inbox")["paused"]
         daemon.ctl("pause", "photos", "--for", "2h")
         assert daemon.ctl("resume", "photos").stdout.startswith("resumed: photos\nstill paused until ")
         daemon.kill()
         daemon.put("a.jpg", picture(1))
         daemon.start()
         watch = daemon.watch("inbox")
-        assert (watch["state"], watch["paused_until"]) == ("paused", short["until"])
-        assert daemon.outcome("a.jpg").outcome == ""
+        assert (watch["state"], watch["paused_until"]) == ("paused", long["until"])
+        assert daemon.rest() == "held"
+        daemon.ctl("pause", "inbox", "--for", "500ms")  # instead
         daemon.wait_for_line("inbox is resumed")
         daemon.wait_for("a.jpg", "filed")
 

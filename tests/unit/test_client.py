@@ -176,7 +176,7 @@ def test_a_daemon_that_never_answers(place: Path) -> None:
 def test_a_daemon_that_was_stopped_is_not_waited_for_long(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    usual = Client.call.__kwdefaults__
+    usual = Client.call.__kwdefaults__ or {}
     assert usual["patience"] <= 10
     monkeypatch.setitem(usual, "patience", 0.01)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -144,11 +144,14 @@ async def test_at_each_moment_every_file_is_in_one_count(house: House, error: in
     faults = Faults(error=error)
     house.files = FaultyFiles(faults)
     counted: set[int] = set()
+    house.settings["library"]["photos"]["undated"] = "late/{name}"
     async with house.life() as steering, anyio.create_task_group() as tasks:
-        await put_aside(house, steering)
+        path = await put_aside(house, steering)
         house.put("inbox/lonely.xmp", SIDECAR)
+        house.put("inbox/stays.jpg", samples.broken_jpeg(2))
+        house.put("inbox/stays.xmp", samples.xmp_sidecar(rating=2))
         assert await steering.rest() == "idle"
-        assert await steering.totals() == {"quarantined": 2, "ignored": 1}
+        assert await steering.totals() == {"quarantined": 4, "ignored": 1}
 
         async def count() -> None:
             while True:
@@ -161,17 +164,17 @@ async def test_at_each_moment_every_file_is_in_one_count(house: House, error: in
 
         tasks.start_soon(count)
         if error:
-            faults.kinds, faults.error_at, faults.lasting = frozenset({"link"}), faults.counted + 1, True
-        await steering.call("Retry", unparsed=True)
+            faults.kinds, faults.error_at, faults.lasting = frozenset({"mkdir"}), faults.counted + 1, True
+        await steering.call("Retry", paths=[path], unparsed=True)
         if error:
             await steering.until(lambda: faults.hit and not steering.pipeline.tracker.flying)
         else:
             await steering.rest()
-        assert counted == {3}
+        assert counted == {5}
         house.put("inbox/lonely.jpg", picture(1))
         await steering.call("Scan")
-        await steering.until(lambda: max(counted) == 4 and not steering.pipeline.tracker.flying)
-        assert counted == {3, 4}
+        await steering.until(lambda: max(counted) == 6 and not steering.pipeline.tracker.flying)
+        assert counted == {5, 6}
         tasks.cancel_scope.cancel()
 
 
