@@ -396,6 +396,7 @@ async def test_what_is_never_covered_is_told_once_a_new_start_was_in_vain(scene:
         scene.uncovered.add(b"d")
         scene.tell((ADDED, "d"))
         await until(lambda: scene.folder.scanned == [b"d"])
+        await scene.settled()
         scene.clock.at += 1
         await until(lambda: watcher.state is State.DEGRADED)
         assert scene.ears.paths[1:] == [[str(scene.root), f"{scene.root}/d"]]
