@@ -138,6 +138,7 @@ The package::
     ingest.recovered    what is written of that
     ingest.shelf        a library and how it is
     ingest.shelves      which libraries are online
+    ingest.readiness    may a group go into its libraries now?
     ingest.lane         identify, plan, place and record for one watch's files
     ingest.jobs         sets are planned, and plans become what place works on
     ingest.stages       what all lanes share

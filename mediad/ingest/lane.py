@@ -20,7 +20,6 @@ import apsw
 from mediad.errors import (
     InputOutput,
     LibraryFull,
-    LibraryMoved,
     MediadError,
     NameTaken,
     Retry,
@@ -32,6 +31,7 @@ from mediad.ingest import witnesses
 from mediad.ingest.group import Group, Job
 from mediad.ingest.identify import Back, Identified
 from mediad.ingest.jobs import plan_group
+from mediad.ingest.readiness import leave_behind, libraries_ready
 from mediad.ingest.record import Counted
 from mediad.ingest.stages import Stages
 from mediad.layout import key_of
@@ -285,10 +285,10 @@ class Lane:
                 self._stages.shelves.borrowed(libraries),
                 self._working(),
             ):
-                if await self._libraries_ready(group):
+                if await libraries_ready(self._stages.shelves, group):
                     placer = self._stages.placer
                     await anyio.to_thread.run_sync(placer.prepare, group, limiter=self._filing)
-                    if self._leave_behind(group):
+                    if leave_behind(self._stages.shelves, group):
                         await anyio.to_thread.run_sync(placer.discard, group, limiter=self._filing)
                     await self._stages.recorder.begin(group.going)
                     self._stages.tracker.begun(one for job in group.going for one in job.sightings)
@@ -299,42 +299,6 @@ class Lane:
             self._placing.release()
             self._stages.nudge()
             self._stages.wake()
-
-    async def _libraries_ready(self, group: Group) -> bool:
-        """Look at the libraries first: the cheapest moment to find one gone or full."""
-        shelves = self._stages.shelves
-        for name in {task.library.name for job in group.jobs for task in job.tasks}:
-            if (shelf := shelves.find(name)) is not None:
-                await shelves.look(shelf)
-            self._leave_behind(group)
-            if shelf is None:
-                continue
-            room = shelf.room
-            for job in group.jobs:
-                need = sum(task.copy_size for task in job.tasks if task.library.name == name)
-                if not any(task.library.name == name for task in job.tasks):
-                    continue
-                if not shelf.takes:
-                    job.error = job.error or shelves.reason(name)
-                elif need > room:
-                    path = job.held.set.principal.sighting.path
-                    job.error = job.error or LibraryFull(shelf.refuse(need, room), path=path)
-                else:
-                    room -= need
-        return any(job.error is None and job.tasks for job in group.jobs)
-
-    def _leave_behind(self, group: Group) -> bool:
-        """Keep out of libraries that lie elsewhere by now, or that were opened anew; was there any?"""
-        found = False
-        for job in group.jobs:
-            for task in job.tasks:
-                shelf = self._stages.shelves.find(task.library.name)
-                if shelf is None or shelf.moved or shelf.library is not task.library:
-                    job.error = job.error or LibraryMoved(
-                        "lies elsewhere by now", path=task.library.tree.root
-                    )
-                    found = True
-        return found
 
     async def _land(self, group: Group) -> None:
         """Commit the outcomes; plan anew, return or give up what came to nothing."""

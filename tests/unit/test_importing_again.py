@@ -48,6 +48,20 @@ async def bring_in(steering: Steering, house: House, name: str = "card", **more:
     return await steering.call("Import", paths=[str(house.root / name)], **more)
 
 
+@pytest.mark.parametrize(
+    ("start", "source"), [("card/DCIM", "mtime"), ("card/DCIM/100", "mtime"), ("elsewhere", None)]
+)
+async def test_file_times_count_in_a_cards_folder_however_it_is_named(
+    house: House, start: str, source: str | None
+) -> None:
+    for folder in ("card/DCIM/100", "elsewhere"):
+        house.put(f"{folder}/a.jpg", samples.plain_jpeg(size=(32, 24)))
+    async with house.life() as steering:
+        await steering.call("Import", paths=[str(house.root / start)])
+        [row] = (await steering.call("History"))["rows"]
+    assert row["taken_source"] == source
+
+
 async def test_a_sidecar_that_was_added_later(house: House) -> None:
     house.put("card/IMG.jpg", picture(1))
     async with house.life() as steering:
