@@ -41,7 +41,7 @@ from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
 _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
-_CHECK_LIMIT = 5.0  # seconds for a look at the configured folders, of which one may hang
+_CHECK_LIMIT = 4.0  # seconds for a look at the configured folders, of which one may hang
 _YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
 

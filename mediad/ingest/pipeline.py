@@ -46,7 +46,7 @@ from mediad.store.database import Database
 from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
 
-_UP_LIMIT = 15.0  # seconds for all watches to be up; longer than a hung one takes to be found out
+_UP_LIMIT = 10.0  # seconds for all watches to be up; a hundred thousand folders take three
 
 log = logging.getLogger("mediad")
 
@@ -166,9 +166,7 @@ class Pipeline:
     async def _watches_up(self) -> None:
         """Wait until what can be watched is; a folder that hangs, or is very large, is not waited for."""
         with anyio.move_on_after(_UP_LIMIT):
-            for served in self.serving.watches.values():
-                if served.watcher is not None:
-                    await served.watcher.up.wait()
+            await self.serving.up()
 
     async def _everything_once(self) -> None:
         async with anyio.create_task_group() as looks:

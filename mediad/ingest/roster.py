@@ -19,7 +19,7 @@ from mediad.ingest.scan import Folder
 from mediad.library import QUARANTINE
 from mediad.media.dates import DateRules
 from mediad.model import quarantine_of
-from mediad.roots import Filesystem, filesystem
+from mediad.roots import UNKNOWN, Filesystem, filesystem
 
 SETTLE_LOCAL = 2.0  # seconds
 SETTLE_NETWORK = 60.0
@@ -33,6 +33,7 @@ class Entry:
         local: its filesystem is this machine's: clocks agree, inodes are stable, inotify tells all.
         syncfs: syncfs(2) makes its files durable.
         poll: it is scanned, since events would not tell of all changes.
+        answers: it could be looked at.
     """
 
     settings: Watch
@@ -42,6 +43,7 @@ class Entry:
     local: bool
     syncfs: bool
     poll: bool
+    answers: bool
 
     def watched_like(self, other: Entry) -> bool:
         """Would a watcher of this one do for the other?"""
@@ -144,6 +146,7 @@ class Roster(Mapping[str, Entry]):
             local=local,
             syncfs=system.syncfs,
             poll=watch.polling == "on" or (watch.polling == "auto" and not local),
+            answers=system is not UNKNOWN,
         )
 
 

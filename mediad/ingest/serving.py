@@ -225,6 +225,12 @@ class Serving(Mapping[str, Served]):
             system = UNKNOWN
         return self._roster.add(name, watch, system)
 
+    async def up(self) -> None:
+        """Wait until all watches listen, but for those that did not answer."""
+        for served in self.watches.values():
+            if served.watcher is not None and served.entry is not None and served.entry.answers:
+                await served.watcher.up.wait()
+
     def begin(self, served: Served, *, follow: bool = False) -> None:
         """Take from it from now on."""
         assert self._tasks is not None, "it was not started"
