@@ -162,6 +162,7 @@ class Pipeline:
             finally:
                 self.shelves.close()
                 self.intake.close()
+                self.serving.close()
 
     async def _watches_up(self) -> None:
         """Wait until what can be watched is; a folder that hangs, or is very large, is not waited for."""

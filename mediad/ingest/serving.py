@@ -122,6 +122,7 @@ class Serving(Mapping[str, Served]):
         self._tasks: TaskGroup | None = None
         self._follow = True
         self._starting = anyio.Lock()
+        self._pulses: dict[str, Pulse] = {}  # by path: a reload sends no second thread to a dead mount
 
     def __getitem__(self, name: str) -> Served:
         return self._served[name]
@@ -220,7 +221,8 @@ class Serving(Mapping[str, Served]):
         """Bring the roster up to date."""
         watch = self._wanted.watches[name]
         try:  # nothing but the look is done in the thread, which may come back long after
-            system = await Pulse(_LOOK_LIMIT).ask(functools.partial(filesystem, watch.path))
+            pulse = self._pulses.setdefault(watch.path, Pulse(_LOOK_LIMIT))
+            system = await pulse.ask(functools.partial(filesystem, watch.path))
         except Hung:  # it is looked at again when it answers
             system = UNKNOWN
         return self._roster.add(name, watch, system)
@@ -231,6 +233,11 @@ class Serving(Mapping[str, Served]):
             if served.watcher is not None and served.entry is not None and served.entry.answers:
                 await served.watcher.up.wait()
 
+    def close(self) -> None:
+        """Nothing runs any more, and nobody puts anything into the lanes."""
+        for served in self._served.values():
+            served.close()
+
     def begin(self, served: Served, *, follow: bool = False) -> None:
         """Take from it from now on."""
         assert self._tasks is not None, "it was not started"
@@ -238,10 +245,8 @@ class Serving(Mapping[str, Served]):
         self._tasks.start_soon(self._run, served, follow)
 
     async def _run(self, served: Served, follow: bool) -> None:
-        try:
-            await served.run(follow=follow)
-        finally:
-            served.close()
+        await served.run(follow=follow)
+        served.close()
         del self._served[served.name]
         self._roster.remove(served.name)
         await self._ended(served.name)
