@@ -30,6 +30,7 @@ from mediad.ingest.place import Placer
 from mediad.ingest.plan import Planner
 from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.record import Recorder
+from mediad.ingest.recover import Recovered
 from mediad.ingest.roster import Roster, library_folder
 from mediad.ingest.serving import Renamed, Served, Serving
 from mediad.ingest.settle import Tracker
@@ -367,8 +368,12 @@ class Pipeline:
 
     # -- first look at a library ----------------------------------------------------------------------
 
-    async def _recovered(self) -> None:
+    async def _recovered(self, ended: Sequence[Recovered]) -> None:
         await self.recorder.load()
+        for step in (result.step for result in ended):  # its watch was passed over while it was open
+            served = self.serving.get(step.watch)
+            if served is not None and served.watcher is not None:
+                served.watcher.mark(step.path)
 
     async def _index(self, library: OpenLibrary, row: int) -> None:
         folder = library_folder(library.tree, self.clock)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import anyio
 import anyio.to_thread
@@ -25,7 +26,7 @@ from mediad.errors import (
 from mediad.files import Files, library_error
 from mediad.ingest import recovered
 from mediad.ingest.pulse import Hung, Pulse
-from mediad.ingest.recover import Verdict, recover, sweep, sweep_reasons
+from mediad.ingest.recover import Recovered, Verdict, recover, sweep, sweep_reasons
 from mediad.ingest.shelf import Shelf, State
 from mediad.library import OpenLibrary, open_library
 from mediad.roots import overlaps
@@ -42,7 +43,7 @@ class Shelves:
 
     Args:
         index: looks at a whole library for the first time, given the library and its row.
-        recovered: called when open steps have been ended, or at least looked at.
+        recovered: called when open steps have been ended, or at least looked at, with what became of them.
         changed: called when a library's state changed.
         in_hand: says of a step that somebody is working on it, so that recovery keeps away.
     """
@@ -54,7 +55,7 @@ class Shelves:
         database: Database,
         clock: Clock,
         index: Callable[[OpenLibrary, int], Awaitable[None]],
-        recovered: Callable[[], Awaitable[None]],
+        recovered: Callable[[Sequence[Recovered]], Awaitable[None]],
         changed: Callable[[Shelf], None],
         in_hand: Callable[[int], bool],
         stopping: Callable[[], bool],
@@ -357,7 +358,7 @@ class Shelves:
         for step in await self._database.run(journal.open_steps):
             if step.library == shelf.id and not self._in_hand(step.id):
                 sets.setdefault(step.item, []).append(step)
-        tally = dict.fromkeys(Verdict, 0)
+        ended: list[Recovered] = []
         still_open: set[int] = set()
         for steps in sets.values():
             try:
@@ -370,16 +371,16 @@ class Shelves:
             await self._database.run(
                 functools.partial(recovered.record, results=results, now=self._clock.micros())
             )
-            for result in results:
-                tally[result.verdict] += 1
+            ended += results
         shelf.stuck = len(still_open)
         if sets:
-            await self._recovered()
+            await self._recovered(ended)
         left = await anyio.to_thread.run_sync(
             sweep, library, lambda step: step in still_open or self._in_hand(step)
         )
-        if count := sum(tally.values()):
-            told = ", ".join(f"{count} {verdict}" for verdict, count in tally.items() if count)
-            log.info("library %s: recovered %d files after a crash: %s", library.name, count, told)
+        if ended:
+            tally = Counter(result.verdict for result in ended)
+            told = ", ".join(f"{tally[verdict]} {verdict}" for verdict in Verdict if tally[verdict])
+            log.info("library %s: recovered %d files after a crash: %s", library.name, len(ended), told)
         for name in left:
             log.warning("library %s: .mediad/tmp/%s is not ours and was left alone", library.name, name)

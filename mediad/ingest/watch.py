@@ -158,6 +158,11 @@ class Watcher:
         self._marks.everything = True
         self._wake.set()
 
+    def mark(self, path: bytes) -> None:
+        """Ask for a look at one path now."""
+        self._marks.paths.add(path)
+        self._wake.set()
+
     async def follow(self) -> None:
         """Watch until cancelled."""
         mounts = await self._in_thread(coverage.MountTable)

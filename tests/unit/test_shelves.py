@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from mediad.errors import (
 )
 from mediad.files import Files
 from mediad.ingest.pulse import Pulse
+from mediad.ingest.recover import Recovered
 from mediad.ingest.shelf import State
 from mediad.ingest.shelves import Shelves
 from mediad.library import OpenLibrary, lock_file
@@ -77,7 +78,7 @@ class House:
                 await self.slow[library.name].wait()
             self.indexed.append(library.name)
 
-        async def recovered() -> None:
+        async def recovered(ended: Sequence[Recovered]) -> None:
             self.recovered += 1
 
         return Shelves(
