@@ -1,0 +1,26 @@
+-- Files that the library has are moved again: undone, trashed, put elsewhere. Such a step is in the journal like
+-- any other; what it changed of its arrival and library file is kept with it, so that it can be taken back.
+
+ALTER TABLE step ADD COLUMN origin INTEGER REFERENCES library (id); -- where the file lay, at `source`; NULL: below
+                                                                  -- the folder that its arrival came from
+ALTER TABLE step ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;     -- 1: the file there stays, this is a copy
+ALTER TABLE step ADD COLUMN undoes INTEGER;                       -- the step that this one takes back
+ALTER TABLE step ADD COLUMN undone INTEGER;                       -- the step that took this one back
+ALTER TABLE step ADD COLUMN before TEXT;                          -- JSON, see store.changes
+CREATE INDEX step_opened ON step (arrival) WHERE state = 'intent';
+
+-- Content that somebody removed from a library, until that is undone.
+CREATE TABLE deleted (
+    step    INTEGER PRIMARY KEY,         -- that removed it
+    library INTEGER NOT NULL REFERENCES library (id),
+    digest  BLOB NOT NULL
+) STRICT;
+CREATE INDEX deleted_digest ON deleted (digest);
+
+-- What lies in trash and may go: when it was first seen that its time is over.
+CREATE TABLE expiring (
+    step   INTEGER PRIMARY KEY,          -- that brought it there
+    boot   TEXT NOT NULL,                -- of that look: /proc/sys/kernel/random/boot_id,
+    uptime INTEGER NOT NULL,             -- CLOCK_BOOTTIME, seconds, and
+    wall   INTEGER NOT NULL              -- microseconds since the epoch
+) STRICT;
