@@ -35,15 +35,17 @@ Decisions, and why:
 - A file is opened once. The descriptor that was hashed stays open until the file is placed: what gets the
   final name is the very file that was hashed.
 - Untrusted bytes are parsed in worker processes, which get open descriptors and no names. A file that kills
-  a worker costs itself only; the daemon never loads a parser.
+  a worker costs itself only; the daemon never loads a parser. What was killed from outside is tried again.
+- A wall clock that lies behind the newest time in the catalogue cannot be right: until it is past that, dates
+  are judged by that time, and nothing expires.
 - One pure planner decides, and knows what is in flight. Duplicates and names are decided nowhere else.
 - A duplicate needs a witness: another inode in an online library, read again at that moment.
 - Every step is in the journal, durably, before it is taken. `recover` ends by what is on disk what a crash
   cut off.
 - Three ways into a library, found out by trying, since device numbers do not tell. `link`: the hashed
   descriptor gets its final name, and the source's own name goes only once the new one is durable. `take`:
-  renamed through `.mediad/tmp`, where links are impossible. `copy`: written to `.mediad/tmp`, synced, read
-  back, compared and then named. No name is ever replaced.
+  renamed through `.mediad/tmp`, where links are impossible and the filesystem has a journal. `copy`: written
+  to `.mediad/tmp`, synced, read back, compared and then named. No name is ever replaced.
 - Sets are placed in groups that share their syncs and commits, in one order: content durable, intents
   committed, names given, their folders durable, sources removed, outcomes committed.
 - A watch has a lane for small files and one for large ones, so that a hung mount or a long film holds up
@@ -68,6 +70,11 @@ Decisions, and why:
 - An import is a watch that ends: the same stages, a batch of its own. It passes over what an earlier one
   took only where the file is the very same and the library still has it.
 - A quarantined file that is tried again is taken from the quarantine as from a watch.
+- Whatever moves library files (undo, trash, refile, prune, expiry) plans the same kind of change, and one
+  mover carries it out: contents claimed, files read, intents committed, names given, sources removed. The
+  planner rests nothing on contents that are claimed, so that no newcomer is the duplicate of what leaves.
+- A step says itself what it changed. So recovery can finish it, and undo can take it back, an undo included.
+- What was copied is undone into trash, and only while its source still has it: an undo loses no only copy.
 - A filesystem may hang for ever. Looks at it have a time limit, after which the thread is left behind and no
   other is sent after it; the place is in error, the rest goes on. Only a lane that stands still with no
   thread at work is a fault of ours, and then the watchdog hears nothing more.
@@ -76,19 +83,29 @@ The package::
 
     __main__            python -m mediad
     cli.main            mediad: arguments, commands
-    cli.ctl             mediactl: arguments, commands
+    cli.ctl             mediactl: arguments
+    cli.dispatch        what its commands do with them
     cli.program         what both do around a command: streams, interrupts, exit codes
     cli.output          standard streams that are closed, full or know no Unicode
     cli.settings        finds and reads the configuration file
     cli.template        the commented configuration that `init` writes
     cli.init            mediad init
     cli.plan            mediad plan
+    cli.rebuild         mediad rebuild
     cli.status          mediactl status
     cli.steer           mediactl pause, resume, reload, scan, wait, retry, dismiss
     cli.tell            mediactl history, queue, failures, duplicates
     cli.why             mediactl why
+    cli.undo            mediactl undo, trash, refile, duplicates --prune
+    cli.deeds           what these have in common: the plan, the question, the deed
+    cli.changes         what they change, as a table
+    cli.asking          asks on the terminal
+    cli.progress        progress of what takes longer than a second
     cli.importing       mediactl import
     cli.follow          mediactl monitor
+    cli.verify          mediactl verify
+    cli.wipe            mediactl safe-to-wipe
+    cli.adopt           mediactl adopt
     cli.refusal         what an error reply means: words and exit code
     cli.document        what --json prints
     cli.table           tables, colours, what fits the terminal
@@ -99,8 +116,10 @@ The package::
     notify              what systemd is told
     eventloop           runs the event loop
     clock               the two clocks: monotonic and wall
+    wall                whether the wall clock can be right
     model               the frozen values that cross stages
     errors              the error tree: stable code, what is done next, exit code
+    faults              what an error of the system means: on the way of a file, and in a library
     sizes               sizes as people read them
     shell               commands for people to type
     events              what happens, told to whoever follows it
@@ -133,6 +152,7 @@ The package::
     ingest.prepare      witnesses checked, copies made, content durable: all before the intents
     ingest.place        names given, sources removed: all after the intents, in the order that loses nothing
     ingest.moves        link, take, copy, remove: how one file travels
+    ingest.evidence     what the catalogue keeps of a file for `why` to tell
     ingest.record       journal rows, batches, log lines
     ingest.recover      finishes or reverts what a crash cut off
     ingest.recovered    what is written of that
@@ -151,7 +171,16 @@ The package::
     ingest.meter        how far the work on a file is
     ingest.pulse        calls into a filesystem that may hang
     ingest.health       does the work get on, and if not, whose fault is it?
+    keeping.verify      library files are read again and held against the catalogue
+    keeping.verify_look  what all looks at its files share
+    keeping.verify_around  files under other names, and unknown ones
+    keeping.verify_schedule  when that is done by itself, and who asked for it
+    keeping.verify_pace  how fast, and when it is time
+    keeping.verify_reading  reads library files from their device
+    keeping.wiping      may a card be wiped? proves it file by file
+    keeping.wiping_tree  all that lies on the card, looked at twice
     workers             the pool of processes that parse
+    worker              one of them, and our end of its socket
     media.__main__      such a process
     media.wire          what it is asked and answers
     media.formats       the formats, and which one a name claims
@@ -171,8 +200,35 @@ The package::
     media.reading       what a file's content told, before anything is concluded
     media.conclude      the date that is believed, the origin, the evidence
     media.zone          time zones by name
+    keeping.change      what is to be done with a set, decided before it is done
+    keeping.undoing     what takes steps back
+    keeping.trashing    what moves files into trash
+    keeping.refiling    what moves files to where they belong today
+    keeping.expiring    removes what has lain in trash for long enough
+    keeping.expiry_clock  when that is, on a machine whose clock may be wrong
+    keeping.relocate    carries changes out, beside the pipeline and in step with it
+    keeping.trip        a group of sets on their way
+    keeping.examine     everything opened and read before
+    keeping.mover       how they get from spot to spot
+    keeping.adopting    what lies in a library is catalogued where it lies
+    keeping.adopting_proof  is a folder without a marker the library that has lost it?
+    keeping.pruning     which of exact copies may go
+    keeping.pruning_looks   groups of exact copies, looked at on disk
     store.database      opens and migrates the database, runs units of work
+    store.backup        whole copies of the catalogue, of which some are kept
+    store.backup_library    the rows that a library carries
+    store.backup_carried    is the catalogue older than what a library carries, or does it lack rows of that?
+    store.backups       when backups are made
+    store.salvage       takes rows of one catalogue into another
+    store.salvage_maps  which rows of two catalogues are the same
+    store.rebuilding    makes the catalogue anew
+    store.rebuilding_library  one library's part of that: what no row knows is hashed
     store.world         what the planner asks
+    store.changes       the journal's part of changes
+    store.undoable      steps that may be taken back
+    store.kept          library files and their sets
+    store.trashed       what lies in trash
+    store.times         the latest time that the catalogue knows
     store.catalogue     what lies where
     store.journal       what is about to be done, and what was
     store.places        the folders behind the names that arrivals have
@@ -183,7 +239,10 @@ The package::
     store.stories       all that is known of one file's way
     store.whereabouts   which rows tell of a path or a name
     store.troubles      what failed or is quarantined
+    store.left          what was undone or trashed and still lies in a watch
+    store.adopted       library files that are taken over where they lie
     store.copies        library files with the same content
+    store.verifying     what library files should be, and what was found
     control.protocol    messages, paths and times on the socket
     control.interface   interface definitions, and whether a value is as one says
     control.client      the client's end
@@ -208,7 +267,13 @@ The package::
     steering.retrying   tries such files again, or reports them no more
     steering.duplicates  library files with the same content, the best of each
     steering.importing  follows an import, ends with a verdict
+    steering.changing   undo, trash and refile: what is asked for, set by set
+    steering.taking_back  what is undone, found in the journal
+    steering.adopting   follows an adoption; writes a lost marker again
+    steering.pruning    moves all but one of exact copies into trash
     steering.sources    what may be imported, by whom
+    steering.verifying  what of the libraries is verified, and what that told
+    steering.wiping     what may be asked to be wiped, what goes with it, and the answer
     steering.fields     fields that several replies share
 """
 

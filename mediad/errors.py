@@ -8,7 +8,10 @@ next, `exit_code` what a command-line program returns (sysexits.h where it has a
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class Retry(enum.Enum):
@@ -95,6 +98,13 @@ class CatalogueBroken(MediadError):
     """The catalogue cannot be read or written."""
 
     code = "catalogue-broken"
+    exit_code = 74
+
+
+class CatalogueOlder(MediadError):
+    """A library carries newer rows of this very catalogue: somebody has put an old one back."""
+
+    code = "catalogue-older"
     exit_code = 74
 
 
@@ -200,9 +210,26 @@ class Busy(MediadError):
 
 
 class InputOutput(MediadError):
-    """The system reported an error that may pass (EIO, ESTALE, EMFILE and their like)."""
+    """The system reported an error that may pass (EIO and its like)."""
 
     code = "input-output"
+    retry = Retry.LATER
+
+
+class Exhausted(MediadError):
+    """The daemon or the system has no file descriptor or memory left (EMFILE, ENFILE, ENOMEM).
+
+    That is no fault of the file's or the library's, and nothing is concluded from it.
+    """
+
+    code = "exhausted"
+    retry = Retry.LATER
+
+
+class NotStorable(MediadError):
+    """The library's filesystem cannot have such a file: its name is too long, or it is too large."""
+
+    code = "not-storable"
     retry = Retry.LATER
 
 

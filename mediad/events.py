@@ -20,7 +20,7 @@ class Event:
 
     Attributes:
         time: microseconds since the epoch.
-        kind: an outcome, or "watch", "library", "batch", "pause", "resume", "reload", "import".
+        kind: an outcome, or "watch", "library", "batch", "pause", "resume", "reload", "import", "verify".
         name: the watch, library or import concerned.
     """
 

@@ -8,6 +8,7 @@ what is left of a run of patterns is one regular expression.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -200,6 +201,7 @@ class Excluder:
         return pattern is not None and not pattern.negated
 
 
+@functools.lru_cache(maxsize=1024)  # every watch has the built-in ones
 def compile_pattern(text: str) -> _Pattern:
     """One pattern of gitignore syntax.
 

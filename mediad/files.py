@@ -17,18 +17,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from mediad.errors import (
-    CannotLink,
-    InputOutput,
-    LibraryFull,
-    LibraryOffline,
-    LibraryReadOnly,
-    MediadError,
-    NameTaken,
-    NotPermitted,
-    SourceChanged,
-    SourceGone,
-)
+from mediad.errors import SourceChanged
+from mediad.faults import EXHAUSTED as EXHAUSTED
+from mediad.faults import library_error as library_error
+from mediad.faults import source_error as source_error
+from mediad.faults import system_error as system_error
 from mediad.model import FileType, Stat
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -109,6 +102,12 @@ class Files:
     def fstat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)
 
+    def identity(self, fd: int) -> str:
+        """What tells a folder from another one in its place, also after the next start: its filesystem's id
+        (statvfs(3), f_fsid) and its inode. st_dev would change.
+        """
+        return f"{os.fstatvfs(fd).f_fsid:x}-{os.fstat(fd).st_ino}"
+
     def free_bytes(self, fd: int) -> int:
         """What the filesystem lets this user still write."""
         result = os.fstatvfs(fd)
@@ -148,6 +147,10 @@ class Files:
     def rename(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
         """renameat2(2) with RENAME_NOREPLACE: EEXIST if the new name is taken."""
         _check(_libc.renameat2(dir_fd, name, new_dir_fd, new, _RENAME_NOREPLACE), new)
+
+    def replace(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
+        """Rename over what has the name: only ever for files that we made ourselves, never for media."""
+        os.replace(name, new, src_dir_fd=dir_fd, dst_dir_fd=new_dir_fd)
 
     def unlink(self, name: bytes, dir_fd: int) -> None:
         os.unlink(name, dir_fd=dir_fd)
@@ -374,45 +377,6 @@ class Tree:
 
     def absolute(self, path: bytes) -> bytes:
         return self.root + b"/" + path if path else self.root
-
-
-_SOURCE: dict[int, tuple[type[MediadError], str]] = {
-    errno.ENOENT: (SourceGone, "left the watch before it was taken"),
-    errno.ENOTDIR: (SourceGone, "left the watch before it was taken"),
-    errno.ELOOP: (SourceChanged, "became a symbolic link"),
-    errno.EACCES: (NotPermitted, "may not be read or removed"),
-    errno.EPERM: (NotPermitted, "may not be read or removed"),
-    errno.EROFS: (NotPermitted, "lies on a read-only filesystem"),
-    errno.EXDEV: (CannotLink, "lies on another filesystem than its library"),
-    errno.EMLINK: (CannotLink, "has as many hard links as its filesystem allows"),
-}
-_LIBRARY: dict[int, tuple[type[MediadError], str]] = {
-    errno.EEXIST: (NameTaken, "exists already"),
-    errno.ENOSPC: (LibraryFull, "no space is left"),
-    errno.EDQUOT: (LibraryFull, "the quota is used up"),
-    errno.EROFS: (LibraryReadOnly, "the filesystem is read-only"),
-    errno.EACCES: (NotPermitted, "may not be written"),
-    errno.EPERM: (NotPermitted, "may not be written"),
-    errno.ENOENT: (LibraryOffline, "is missing"),
-    errno.ENOTDIR: (NotPermitted, "a file or a symbolic link stands where a folder should be"),
-    errno.ELOOP: (NotPermitted, "a symbolic link stands where a folder should be"),
-    errno.EXDEV: (CannotLink, "lies on another filesystem than the watch"),
-}
-
-
-def source_error(error: OSError, path: bytes) -> MediadError:
-    """What an OSError on a file of a watch means to the pipeline."""
-    return _classified(error, path, _SOURCE)
-
-
-def library_error(error: OSError, path: bytes) -> MediadError:
-    """What an OSError in a library means to the pipeline."""
-    return _classified(error, path, _LIBRARY)
-
-
-def _classified(error: OSError, path: bytes, table: dict[int, tuple[type[MediadError], str]]) -> MediadError:
-    kind, message = table.get(error.errno or 0, (InputOutput, error.strerror or str(error)))
-    return kind(message, path=path)
 
 
 def walk_up(path: bytes) -> Iterator[bytes]:

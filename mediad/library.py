@@ -20,8 +20,15 @@ from pathlib import Path
 import tomli_w
 
 from mediad import __version__, config
-from mediad.errors import AlreadyHeld, InvalidConfig, LibraryFull, LibraryOffline, LibraryReadOnly
-from mediad.files import UNSUPPORTED, Files, Tree
+from mediad.errors import (
+    AlreadyHeld,
+    InvalidConfig,
+    LibraryFull,
+    LibraryOffline,
+    LibraryReadOnly,
+    MediadError,
+)
+from mediad.files import EXHAUSTED, UNSUPPORTED, Files, Tree, system_error
 from mediad.roots import filesystem
 from mediad.sizes import size_text
 
@@ -33,11 +40,12 @@ QUARANTINE = b".mediad/quarantine"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the library's filesystem can do, found by trying."""
+    """What the library's filesystem can do, found by trying; `syncfs` and `journaled` as in `roots`."""
 
     links: bool
     rename_noreplace: bool
     syncfs: bool
+    journaled: bool = False
 
 
 class OpenLibrary:
@@ -60,7 +68,7 @@ class OpenLibrary:
         self.gid = gid
         self.free = 0
         self._lock = lock
-        self._root = _root_id(tree.root)
+        self._root = root_id(tree.root)
 
     @property
     def file_mode(self) -> int | None:
@@ -95,10 +103,10 @@ class OpenLibrary:
         """
         root = self.tree.root
         try:
-            same = _root_id(root) == self._root and _read_marker(root) == self.uuid
+            same = root_id(root) == self._root and _read_marker(root) == self.uuid
             flags = os.statvfs(root)
         except OSError as error:
-            raise LibraryOffline(f"cannot be reached: {error.strerror}", path=root) from error
+            raise _refusal(LibraryOffline, "cannot be reached", error, root) from error
         if not same:
             raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
         if flags.f_flag & os.ST_RDONLY:
@@ -135,7 +143,7 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         InvalidConfig: its filesystem can neither link nor rename without replacing, or `group` is wrong.
     """
     root = os.fsencode(settings.path)
-    marker = _marker_or_bless(root, known)
+    marker = _marker_or_bless(settings.name, root, known)
     _private_folders(root)
     lock = lock_file(root + b"/.mediad/lock", f"library {settings.name}")
     try:
@@ -151,16 +159,20 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         raise
 
 
-def _marker_or_bless(root: bytes, known: str | None) -> str:
+def _marker_or_bless(name: str, root: bytes, known: str | None) -> str:
     if not os.path.isdir(root):
         raise LibraryOffline("the folder is missing", path=root, remedy="mount it, or make the folder")
     try:
         marker = _read_marker(root)
     except OSError as error:
-        raise LibraryOffline(f"the marker cannot be read: {error.strerror}", path=root) from error
+        raise _refusal(LibraryOffline, "the marker cannot be read", error, root) from error
     if marker is None:
         if known is not None:
-            raise LibraryOffline("its marker .mediad/library.toml is missing", path=root, remedy="mount it")
+            raise LibraryOffline(
+                "its marker .mediad/library.toml is missing",
+                path=root,
+                remedy=f"mount it; if it is there and only the marker was lost: mediactl adopt {name}",
+            )
         return bless(os.fsdecode(root))
     if known is not None and marker != known:
         raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
@@ -179,8 +191,43 @@ def bless(path: str) -> str:
     if there is not None:
         return there
     marker = str(uuid.uuid4())
+    _write_marker(root, marker)
+    return marker
+
+
+def bless_again(root: bytes, marker: str, proven: tuple[int, int]) -> None:
+    """Write the marker of a library that has lost it, once it is proven that this is that library.
+
+    Args:
+        proven: the `root_id` of the folder that was looked at.
+
+    Raises:
+        LibraryOffline: another folder or library is there. LibraryReadOnly: it cannot be written.
+        OSError: it is not there any more.
+    """
+    if root_id(root) != proven:
+        raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
+    _private_folders(root)
+    if marker_of(root) not in (None, marker):
+        raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
+    _write_marker(root, marker)
+
+
+def marker_of(root: bytes) -> str | None:
+    """The id that a folder's marker has; None where there is no marker, or a damaged one.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
+    try:
+        return _read_marker(root)
+    except LibraryOffline:
+        return None
+
+
+def _write_marker(root: bytes, marker: str) -> None:
     content = {"id": marker, "created": datetime.now(UTC).replace(microsecond=0), "mediad": __version__}
-    target = Path(path, ".mediad", "library.toml")
+    target = Path(os.fsdecode(root), ".mediad", "library.toml")
     fresh = target.with_suffix(".new")
     try:
         with open(fresh, "wb") as file:
@@ -191,8 +238,7 @@ def bless(path: str) -> str:
         _sync_path(os.path.dirname(os.fsencode(target)))
         _sync_path(root)
     except OSError as error:
-        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
-    return marker
+        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
 
 
 def _read_marker(root: bytes) -> str | None:
@@ -215,7 +261,7 @@ def _private_folders(root: bytes) -> None:
                 os.mkdir(root + b"/" + name, 0o700)
             os.stat(root + b"/" + name + b"/.")
     except OSError as error:
-        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
+        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
 
 
 def lock_file(path: bytes, what: str) -> int:
@@ -227,7 +273,7 @@ def lock_file(path: bytes, what: str) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=path) from error
+        raise _refusal(LibraryReadOnly, "cannot be written", error, path) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -273,8 +319,9 @@ def _probe(tree: Tree) -> Capabilities:
             noreplace = _works(lambda: files.rename(name, tmp, other, tmp))
             files.unlink(other if noreplace else name, tmp)
     except OSError as error:
-        raise LibraryReadOnly(f"cannot be written: {error.strerror}", path=root) from error
-    return Capabilities(links, noreplace, filesystem(os.fsdecode(root)).syncfs)
+        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
+    found = filesystem(os.fsdecode(root))
+    return Capabilities(links, noreplace, found.syncfs, found.journaled)
 
 
 def _works(call: Callable[[], None]) -> bool:
@@ -285,6 +332,13 @@ def _works(call: Callable[[], None]) -> bool:
             return False
         raise
     return True
+
+
+def _refusal(kind: type[MediadError], what: str, error: OSError, path: bytes) -> MediadError:
+    """An error of this kind, unless it is we who have nothing left to ask with: then nothing is concluded."""
+    if error.errno in EXHAUSTED:
+        return system_error(error, path)
+    return kind(f"{what}: {error.strerror}", path=path)
 
 
 def _gid(settings: config.Library) -> int | None:
@@ -298,7 +352,8 @@ def _gid(settings: config.Library) -> int | None:
         raise InvalidConfig([f"library {settings.name}: there is no group {settings.group!r}"]) from None
 
 
-def _root_id(root: bytes) -> tuple[int, int]:
+def root_id(root: bytes) -> tuple[int, int]:
+    """What tells a folder from another one that is mounted in its place; OSError where there is none."""
     result = os.stat(root)
     return result.st_dev, result.st_ino
 

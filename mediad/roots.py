@@ -13,14 +13,17 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from mediad.config import Config
 from mediad.errors import printable
+from mediad.files import Files
 
 LEASES = frozenset({"ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 SYNCFS = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
+# POSIX lets a power cut keep the removal of the old name and lose the new one. On tmpfs nothing outlasts it.
+JOURNALED = SYNCFS | {"bcachefs", "ext3", "jfs", "tmpfs", "zfs"}
 # Where others write without our kernel knowing, or where one look can take long.
 _NETWORK = frozenset(
     {
@@ -57,15 +60,19 @@ class Filesystem:
         network: others may write to it unseen (network filesystems, and FUSE but for local disks).
         leases: F_SETLEASE tells truly whether somebody has a file open for writing.
         syncfs: syncfs(2) makes it durable.
+        identity: of the folder itself, as `Files.identity` has it; "" where it is not there.
+        journaled: after a power cut a renamed file has its old name or its new one, never none.
     """
 
     type: str
     network: bool
     leases: bool
     syncfs: bool
+    journaled: bool
+    identity: str = field(default="", compare=False)
 
 
-UNKNOWN = Filesystem("", network=True, leases=False, syncfs=False)
+UNKNOWN = Filesystem("", network=True, leases=False, syncfs=False, journaled=False)
 """What must be assumed of a place that does not answer."""
 
 
@@ -109,7 +116,24 @@ def filesystem(path: str) -> Filesystem:
     """
     mount = _mount_of(_existing(path))
     kind = mount.type if mount else ""
-    return Filesystem(kind, kind in _NETWORK or kind.startswith("fuse."), kind in LEASES, kind in SYNCFS)
+    network = kind in _NETWORK or kind.startswith("fuse.")
+    return Filesystem(
+        kind, network, kind in LEASES, kind in SYNCFS, kind in JOURNALED, _identity(os.fsencode(path))
+    )
+
+
+def _identity(path: bytes) -> str:
+    files = Files()
+    try:
+        fd = files.open_root(path)
+    except OSError:
+        return ""
+    try:
+        return files.identity(fd)
+    except OSError:
+        return ""
+    finally:
+        files.close(fd)
 
 
 def check_system(config: Config) -> list[str]:
@@ -239,6 +263,19 @@ def locate(path: str) -> Location | None:
         return None
     inodes = [(status.st_dev, status.st_ino) for status in statuses if status]
     return Location(inodes[0], frozenset(inodes), _position(real))
+
+
+def mounted_at_or_below(path: bytes) -> list[tuple[bytes, bytes]]:
+    """What is mounted at an absolute path without links, or below it: mount points, and their devices as
+    `Location.position` has them.
+
+    Raises:
+        OSError, ValueError: the kernel does not tell.
+    """
+    with open("/proc/self/mountinfo", "rb") as table:
+        mounts = [_parsed(line) for line in table]
+    prefix = path.rstrip(b"/") + b"/"
+    return [(one.point, one.device) for one in mounts if one.point == path or one.point.startswith(prefix)]
 
 
 def _position(real: str) -> tuple[bytes, tuple[bytes, ...]] | None:

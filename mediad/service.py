@@ -35,8 +35,10 @@ from mediad.notify import Manager
 from mediad.roots import check_system, system_warnings
 from mediad.steering.daemon import Daemon
 from mediad.steering.importing import Importer
-from mediad.store import journal
-from mediad.store.database import Database, open_database
+from mediad.store import backup, journal
+from mediad.store.backup import open_at_start
+from mediad.store.backups import Backups
+from mediad.store.database import Database
 from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
@@ -44,6 +46,11 @@ _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside syste
 _CHECK_LIMIT = 4.0  # seconds for a look at the configured folders, of which one may hang
 _YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
+
+_LOST = (
+    "the catalogue is new, though there are backups of another: stop mediad and run `mediad rebuild` to have"
+    " all back that they tell; until then only what the libraries carry is known"
+)
 
 log = logging.getLogger("mediad")
 
@@ -92,7 +99,7 @@ def run(load: Load, *, once: bool) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease that is broken while we look says so by a signal
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means to reload
     _raise_descriptor_limit()
-    with _state(config) as state:
+    with state_directory(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
         return eventloop.run(_serve, config, config_file, load, state, once)
 
@@ -127,8 +134,12 @@ def _raise_descriptor_limit() -> None:
 
 
 @contextlib.contextmanager
-def _state(config: Config) -> Iterator[Path]:
-    """The state directory, made and locked."""
+def state_directory(config: Config) -> Iterator[Path]:
+    """The state directory, made and locked.
+
+    Raises:
+        AlreadyHeld: another mediad has it. CatalogueBroken: it cannot be used.
+    """
     state = Path(config.daemon.state_dir)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -170,7 +181,7 @@ class _Life:
         self.manager = Manager()
         self.listener: Listener | None = None
         self._load = load
-        self._clock = Clock()
+        self.clock = self._clock = Clock()
         self._started = self._clock.monotonic()
         self._reloading = anyio.Lock()
         self._is_ready = anyio.Event()
@@ -266,7 +277,8 @@ class _Life:
 async def _serve(config: Config, config_file: str, load: Load, state: Path, once: bool) -> int:
     async with contextlib.AsyncExitStack() as stack:
         catalogue = state / "catalogue.db"
-        database = Database(await anyio.to_thread.run_sync(open_database, catalogue))
+        is_new = await anyio.to_thread.run_sync(_is_lost, catalogue)
+        database = Database(await anyio.to_thread.run_sync(open_at_start, catalogue))
         stack.push_async_callback(_close, database.close)
         reader = Reader(await anyio.to_thread.run_sync(open_reader, catalogue))
         stack.push_async_callback(_close, reader.close)
@@ -288,18 +300,39 @@ async def _serve(config: Config, config_file: str, load: Load, state: Path, once
             def ready() -> None:
                 """Who connected before waits until now, and is told of watches that are up."""
                 life.ready()
+                if not once:
+                    tasks.start_soon(backups.keep, life.pipeline.changed)
                 if life.listener is not None:
                     tasks.start_soon(Server(life.listener, daemon).run)
 
+            if is_new:
+                log.warning("%s", _LOST)
+            backups = Backups(
+                catalogue,
+                database,
+                life.clock,
+                lambda: [shelf.library for shelf in life.pipeline.shelves if shelf.library and shelf.online],
+                life.pipeline.unsaved,
+                lambda: life.stopping,
+            )
+            if once:
+                life.pipeline.at_rest = backups.round
             tasks.start_soon(life.health.keep)
             tasks.start_soon(life.manager.keep, life)
             await life.pipeline.run(once=once, ready=ready)
             tasks.cancel_scope.cancel()
+        await backups.of_catalogue(stopping=lambda: False)
     if not once:
         return 0
     totals = life.pipeline.recorder.totals
     troubled = any(totals.get(what) for what in ("quarantined", "failed"))
     return EXIT_INCOMPLETE if life.stopping or life.pipeline.held() or troubled else 0
+
+
+def _is_lost(catalogue: Path) -> bool:
+    """Is there no catalogue, though there was one once?"""
+    gone = not catalogue.exists() or not catalogue.stat().st_size
+    return gone and bool(backup.backups(catalogue))
 
 
 async def _close(call: Callable[[], None]) -> None:

@@ -58,6 +58,7 @@ class Shelves:
     """
 
     principals: list[tuple[bytes, Holder]] = field(default_factory=list)
+    removed: set[bytes] = field(default_factory=set)
     names: set[tuple[str, bytes]] = field(default_factory=set)
     sets: dict[int, dict[bytes, Holder]] = field(default_factory=dict)
     former: Holder | None = None
@@ -76,6 +77,9 @@ class Shelves:
             for content, holder in self.principals
             if content == digest and library in (None, holder.library)
         ]
+
+    def deleted(self, digest: bytes) -> bool:
+        return digest in self.removed
 
     def taken(self, library: str, key: bytes) -> bool:
         return (library, key) in self.names

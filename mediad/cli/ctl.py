@@ -6,16 +6,19 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
 
 from mediad import __version__
-from mediad.cli import program
+from mediad.cli import dispatch, program
 from mediad.cli.output import complain
 from mediad.cli.table import screen
 from mediad.control.client import Client, TooLong, Unreachable, places
 from mediad.control.protocol import Failed
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
 
 _Arguments = argparse.Namespace
 _USAGE = 2
@@ -58,16 +61,23 @@ def _sockets(arguments: _Arguments) -> list[str]:
 # --- Arguments ---------------------------------------------------------------------------------------
 
 
-_Option = tuple[tuple[str, ...], dict[str, Any]]
+_Option: TypeAlias = "tuple[tuple[str, ...], dict[str, Any]]"
 
 
-class _Command(NamedTuple):
+class _Command:
     """A command: its name, what it does in code and in words, and what it takes beside the shared options."""
 
-    name: str
-    run: Callable[[Client, _Arguments], int]
-    text: str
-    options: Sequence[_Option] = ()
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Client, _Arguments], int],
+        text: str,
+        options: Sequence[_Option] = (),
+    ) -> None:
+        self.name = name
+        self.run = run
+        self.text = text
+        self.options = options
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -127,31 +137,32 @@ def _commands() -> list[_Command]:
     names = _option("names", metavar="NAME", nargs="*", type=_text, help="watch or library")
     paths = _option("paths", metavar="PATH", nargs="+", type=_path)
     dry_run = _option("-n", "--dry-run", action="store_true", help="only say what would happen")
+    changing = (dry_run, _option("-y", "--yes", action="store_true", help="do it without asking"))
     return [
         _Command(
             "status",
-            _status,
+            dispatch.status,
             "say whether all is well, and what is going on",
             [_option("--watch", action="store_true", help="again each second, until interrupted")],
         ),
         _Command(
             "pause",
-            _pause,
+            dispatch.pause,
             "take no new files, from everything or from these watches and libraries",
             [names, _option("--for", dest="seconds", metavar="TIME", type=_duration, help='such as "2h"')],
         ),
-        _Command("resume", _resume, "end pauses, all of them or these", [names]),
-        _Command("reload", _reload, "read the configuration anew, all or nothing"),
-        _Command("scan", _scan, "look at watches and libraries now", [names]),
+        _Command("resume", dispatch.resume, "end pauses, all of them or these", [names]),
+        _Command("reload", dispatch.reload, "read the configuration anew, all or nothing"),
+        _Command("scan", dispatch.scan, "look at watches and libraries now", [names]),
         _Command(
             "wait",
-            _wait,
+            dispatch.wait,
             "wait until nothing is settling, waiting or in flight",
             [_option("--timeout", dest="seconds", metavar="TIME", type=_duration, help='such as "60s"')],
         ),
         _Command(
             "import",
-            _import,
+            dispatch.bring_in,
             "copy a card or folder in, once; the source is not touched",
             [
                 paths,
@@ -161,14 +172,20 @@ def _commands() -> list[_Command]:
             ],
         ),
         _Command(
+            "adopt",
+            dispatch.adopt,
+            "catalogue what lies in a library already, where it lies",
+            [_option("library", metavar="LIBRARY", type=_path, help="its name, or its path"), dry_run],
+        ),
+        _Command(
             "why",
-            _why,
+            dispatch.why,
             "tell the whole story of a file",
             [_option("path", metavar="PATH", type=_path, help="here, in the library, or a bare name")],
         ),
         _Command(
             "history",
-            _history,
+            dispatch.history,
             "list what was done, newest last",
             [
                 _option("--since", metavar="TIME", type=_since, help='such as "2h", or a day or time'),
@@ -176,11 +193,11 @@ def _commands() -> list[_Command]:
                 _option("--doubtful", action="store_true", help="only dates of low confidence"),
             ],
         ),
-        _Command("queue", _queue, "list the files that wait, and what for"),
-        _Command("failures", _failures, "list what failed or is quarantined, and why"),
+        _Command("queue", dispatch.queue, "list the files that wait, and what for"),
+        _Command("failures", dispatch.failures, "list what failed or is quarantined, and why"),
         _Command(
             "retry",
-            _retry,
+            dispatch.retry,
             "try failed and quarantined files again, all of them or these",
             [
                 _option("paths", metavar="PATH", nargs="*", type=_path),
@@ -188,9 +205,58 @@ def _commands() -> list[_Command]:
                 dry_run,
             ],
         ),
-        _Command("dismiss", _dismiss, "report failed or quarantined files no more", [paths]),
-        _Command("duplicates", _duplicates, "list library files that have the same content"),
-        _Command("monitor", _monitor, "follow what happens, until interrupted"),
+        _Command("dismiss", dispatch.dismiss, "report failed or quarantined files no more", [paths]),
+        _Command(
+            "undo",
+            dispatch.undo,
+            "take back what was done: the latest batch, or these",
+            [
+                _option("what", metavar="ID, BATCH or PATH", nargs="*", type=_path),
+                _option("--since", metavar="TIME", type=_since, help='such as "2h", or a day or time'),
+                *changing,
+            ],
+        ),
+        _Command(
+            "trash", dispatch.trash, "move library files into trash, each with its set", [paths, *changing]
+        ),
+        _Command(
+            "refile",
+            dispatch.refile,
+            "move library files to where today's rules and dates put them",
+            [
+                _option("paths", metavar="PATH", nargs="*", type=_path),
+                _option("--library", metavar="NAME", type=_text, help="all of this library"),
+                *changing,
+            ],
+        ),
+        _Command(
+            "duplicates",
+            dispatch.duplicates,
+            "list library files that have the same content",
+            [
+                _option("--prune", action="store_true", help="move all copies but one into trash"),
+                _option("--under", metavar="DIR", type=_path, help="with --prune: only those in this folder"),
+                _option("--keep", choices=("best", "oldest"), help="with --prune: the one that stays"),
+                *changing,
+            ],
+        ),
+        _Command(
+            "verify",
+            dispatch.verify,
+            "read library files again and compare them with the catalogue",
+            [
+                _option("paths", metavar="PATH", nargs="*", type=_path, help="default: all libraries"),
+                _option("--accept", metavar="PATH", action="append", type=_path, help="take it as it is"),
+                _option("--resume", action="store_true", help="go on with what was broken off"),
+            ],
+        ),
+        _Command(
+            "safe-to-wipe",
+            dispatch.safe_to_wipe,
+            "say whether all of a card or folder is kept, everything read again",
+            [paths],
+        ),
+        _Command("monitor", dispatch.monitor, "follow what happens, until interrupted"),
     ]
 
 
@@ -223,128 +289,6 @@ def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("is empty, which no path is")
     return text
-
-
-# --- Commands ----------------------------------------------------------------------------------------
-
-
-def _json(arguments: _Arguments) -> bool:
-    return getattr(arguments, "json", False)
-
-
-def _called(arguments: _Arguments) -> str:
-    from mediad.cli.typed import called
-
-    return called(getattr(arguments, "socket", ""), getattr(arguments, "which", ""))
-
-
-def _status(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.status import status
-
-    return status(client, as_json=_json(arguments), watch=arguments.watch, called=_called(arguments))
-
-
-def _pause(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import pause
-
-    return pause(client, arguments.names, seconds=arguments.seconds, as_json=_json(arguments))
-
-
-def _resume(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import resume
-
-    return resume(client, arguments.names, as_json=_json(arguments))
-
-
-def _reload(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import reload
-
-    return reload(client, as_json=_json(arguments))
-
-
-def _scan(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import scan
-
-    return scan(client, arguments.names, as_json=_json(arguments))
-
-
-def _wait(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import wait
-
-    return wait(client, seconds=arguments.seconds, as_json=_json(arguments))
-
-
-def _import(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.importing import bring_in
-
-    return bring_in(
-        client,
-        arguments.paths,
-        library=arguments.library,
-        label=arguments.label,
-        dry_run=arguments.dry_run,
-        as_json=_json(arguments),
-    )
-
-
-def _why(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.why import why
-
-    return why(client, arguments.path, as_json=_json(arguments))
-
-
-def _retry(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import retry
-
-    return retry(
-        client,
-        arguments.paths,
-        unparsed=arguments.unparsed,
-        dry_run=arguments.dry_run,
-        as_json=_json(arguments),
-    )
-
-
-def _dismiss(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.steer import dismiss
-
-    return dismiss(client, arguments.paths, as_json=_json(arguments))
-
-
-def _history(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.tell import history
-
-    return history(
-        client,
-        start=arguments.since,
-        batch=arguments.batch,
-        doubtful=arguments.doubtful,
-        as_json=_json(arguments),
-    )
-
-
-def _queue(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.tell import queue
-
-    return queue(client, as_json=_json(arguments))
-
-
-def _failures(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.tell import failures
-
-    return failures(client, as_json=_json(arguments), called=_called(arguments))
-
-
-def _duplicates(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.tell import duplicates
-
-    return duplicates(client, as_json=_json(arguments))
-
-
-def _monitor(client: Client, arguments: _Arguments) -> int:
-    from mediad.cli.follow import monitor
-
-    return monitor(client, as_json=_json(arguments))
 
 
 if __name__ == "__main__":

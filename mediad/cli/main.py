@@ -53,9 +53,18 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--list", action="store_true", help="a line for each file instead of a summary")
     plan.set_defaults(command=_plan)
 
-    for command in (run, init, check, plan):
+    rebuild = commands.add_parser(
+        "rebuild",
+        help="make the catalogue anew",
+        description="Makes the catalogue anew: from its backups, from what the libraries carry of it, and by"
+        " hashing the files that none of these knows. The one that is there is kept beside it. The daemon"
+        " must not run. Cut off, it changes nothing, and goes on where it was when it is run again.",
+    )
+    rebuild.set_defaults(command=_rebuild)
+
+    for command in (run, init, check, plan, rebuild):
         _add_config(command)
-    for command in (run, check, plan):
+    for command in (run, check, plan, rebuild):
         command.add_argument(
             "--set",
             metavar="KEY=VALUE",
@@ -113,6 +122,16 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     config, _ = load(_config(arguments), overrides=dict(arguments.set))
     return plan(config, [os.fsencode(path) for path in arguments.paths], as_list=arguments.list)
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from mediad.cli.rebuild import rebuild
+    from mediad.cli.settings import load
+    from mediad.service import state_directory
+
+    config, _ = load(_config(arguments), overrides=dict(arguments.set))
+    with state_directory(config) as state:
+        return rebuild(config, state)
 
 
 def _config(arguments: argparse.Namespace) -> str | None:

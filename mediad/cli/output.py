@@ -7,7 +7,10 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import TextIO
 
 EXIT_OUTPUT = 74  # EX_IOERR of sysexits.h
 

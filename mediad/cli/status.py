@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mediad.cli.document import say_document, say_line
 from mediad.cli.output import say
@@ -15,6 +14,10 @@ from mediad.cli.typed import CALLED, to_type
 from mediad.control.client import Client, Reply
 from mediad.errors import printable
 from mediad.sizes import size_text
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import Any
 
 WAITS = ("settling", "waiting", "in_flight", "held")
 """The counts of files that have no outcome yet."""

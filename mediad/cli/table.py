@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TextIO
+from types import SimpleNamespace
 
 from mediad.errors import printable
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _USUAL = 80  # columns of a terminal that does not say
 _WIDEST = 120  # columns; longer lines are hard to follow
@@ -23,7 +26,7 @@ _WORDS = {
 _COLOUR_OF = {word: colour for colour, words in _WORDS.items() for word in words}
 
 
-class Screen(NamedTuple):
+class Screen(SimpleNamespace):  # making a NamedTuple takes as long as loading typing
     """What an output can show.
 
     Attributes:
@@ -31,10 +34,15 @@ class Screen(NamedTuple):
         lines: its height.
     """
 
-    columns: int | None = None
-    lines: int = 24
-    colour: bool = False
-    unicode: bool = True
+    columns: int | None
+    lines: int
+    colour: bool
+    unicode: bool
+
+    def __init__(
+        self, columns: int | None = None, lines: int = 24, colour: bool = False, unicode: bool = True
+    ) -> None:
+        super().__init__(columns=columns, lines=lines, colour=colour, unicode=unicode)
 
     @classmethod
     def of(cls, stream: TextIO, env: Mapping[str, str] = os.environ) -> Screen:
@@ -158,6 +166,8 @@ def _taken(characters: Iterable[str], columns: int) -> str:
 def _char_width(char: str) -> int:
     if char.isascii():
         return 1
+    import unicodedata  # a megabyte, which ordinary names do without
+
     if unicodedata.category(char) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

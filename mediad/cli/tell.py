@@ -17,6 +17,22 @@ from mediad.errors import printable
 from mediad.shell import word
 from mediad.sizes import size_text
 
+# What was done, in the words of people: what commands do, and what filing did.
+_DEEDS = {
+    "undo": "taken back",
+    "refile": "refiled",
+    "date": "redated",
+    "expire": "expired",
+    "adopt": "adopted",
+}
+_BY_FILING = {
+    "move": "filed",
+    "copy": "filed",
+    "hardlink": "filed",
+    "leave": "left",
+    "trash": "trashed",
+    "quarantine": "quarantined",
+}
 _LATELY = 86_400.0  # seconds that a table on a terminal goes back when nothing is asked for
 
 
@@ -52,15 +68,25 @@ def _history_table(on: Screen) -> Table:
 
 
 def _history_row(row: dict[str, Any]) -> Sequence[str]:
-    undone = ", undone" if row["undone"] else ""
     return (
         str(row["batch"]),
         moment_text(row["time"]),
-        f"{row['outcome'] or row['action']}{undone}",
+        _done_text(row),
         size_text(row["size"]),
         f"{(row['taken'] or '-')[:10]}{'?' if row['confidence'] == 'low' else ''}",
         shown(row, "destination") or shown(row, "source"),
     )
+
+
+def _done_text(row: dict[str, Any]) -> str:
+    """What became of the file by this step: its outcome, unless that tells of a later step."""
+    action: str = row["action"]
+    deed = _DEEDS.get(action)
+    if row["undone"]:
+        return f"{deed or _BY_FILING.get(action, action)}, undone"
+    if action == "trash" and row["outcome"] == "ignored":  # by hand; what filing puts there is a duplicate
+        return "trashed"
+    return deed or row["outcome"] or action
 
 
 def queue(client: Client, *, as_json: bool) -> int:

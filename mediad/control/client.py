@@ -9,11 +9,14 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar
 
 from mediad.control.protocol import INTERFACE, LONGEST_REQUEST, Failed, decode, encode, paths_parameters
 
-Reply = dict[str, Any]
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, TypeAlias
+
+Reply: TypeAlias = "dict[str, Any]"
 """The parameters of a reply; the interface definition says what is in them."""
 
 SYSTEM_SOCKET = "/run/mediad/control"

@@ -11,7 +11,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import cast
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from typing import Any
 
 INTERFACE = "io.mediad.Control"
 SERVICE = "org.varlink.service"
@@ -150,7 +153,8 @@ def paths_from(parameters: Mapping[str, object]) -> list[bytes]:
     """
     found = []
     for field, read in (("paths", _from_text), ("paths_b64", _from_base64)):
-        for given in cast("Sequence[object]", parameters.get(field) or ()):
+        listed: Any = parameters.get(field) or ()
+        for given in listed:
             path = read(given, field)
             if not path:
                 raise InvalidParameter(field)
@@ -167,15 +171,17 @@ def _is_text(path: bytes) -> bool:
 
 
 def _from_text(given: object, field: str) -> bytes:
+    text: Any = given
     try:
-        return _without_nul(cast("str", given).encode("utf-8"))
+        return _without_nul(text.encode("utf-8"))
     except (AttributeError, ValueError) as error:
         raise InvalidParameter(field) from error
 
 
 def _from_base64(given: object, field: str) -> bytes:
+    text: Any = given
     try:
-        return _without_nul(base64.b64decode(cast("str", given), validate=True))
+        return _without_nul(base64.b64decode(text, validate=True))
     except (TypeError, ValueError) as error:
         raise InvalidParameter(field) from error
 

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from mediad.control.peer import Peer
 from mediad.errors import Busy
 
-_OF_EACH = {"Import": 4, "Monitor": 8, "Reload": 1, "Retry": 2, "Scan": 4, "Wait": 16}
+_OF_EACH = {
+    "Adopt": 2,
+    "Import": 4,
+    "Monitor": 8,
+    "Reload": 1,
+    "Retry": 2,
+    "SafeToWipe": 2,
+    "Scan": 4,
+    "Verify": 1,
+    "Wait": 16,
+}
 """Of each user; those who are trusted may have twice as many."""
 
 _OF_ALL = {"Monitor": 32}

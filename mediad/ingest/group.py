@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mediad.errors import InputOutput, MediadError, SourceChanged
-from mediad.files import Dirs, Tree, library_error, source_error
+from mediad.errors import MediadError, SourceChanged
+from mediad.files import Dirs, Tree, library_error, source_error, system_error
 from mediad.ingest.meter import Meter
 from mediad.ingest.moves import Source
 from mediad.layout import cut_name, split_name
@@ -97,7 +97,7 @@ class Job:
         except InterruptedError:
             self.error = SourceChanged("was handed back because mediad stops")
         except OSError as error:
-            self.error = InputOutput(error.strerror or str(error), path=self.plan.set.principal.sighting.path)
+            self.error = system_error(error, self.plan.set.principal.sighting.path)
 
 
 @dataclass(slots=True)

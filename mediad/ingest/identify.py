@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from mediad.behalf import BARRED, Barred
 from mediad.clock import Clock
-from mediad.errors import InputOutput, MediadError, SourceChanged, SourceGone, printable
+from mediad.errors import Exhausted, InputOutput, MediadError, SourceChanged, SourceGone, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.meter import Meter
 from mediad.ingest.moves import digest_of, never
@@ -151,7 +151,7 @@ class Identifier:
         """What each file tells, in their order."""
         for file in files:
             file.meter.enter("parsing")
-        now = self._clock.now()
+        now = self._clock.present()
         asked = [self._asked(file) for file in files]
         to_parse = [one for one, file in zip(asked, files, strict=True) if not file.sighting.unparsed]
         found = iter(await self._pool.parse(to_parse, rules, now) if to_parse else ())
@@ -229,11 +229,11 @@ class Identifier:
             self._close(opened)
             raise
         result.unplanned.extend(told)
-        unread = [one.sighting.path for one in told if one.code == InputOutput.code]
+        unread = [one for one in told if one.code in (InputOutput.code, Exhausted.code)]
         if unread:  # it may pass, and then they are a set again
-            reason = f"waits for {printable(unread[0])}, which could not be read"
+            reason = f"waits for {printable(unread[0].sighting.path)}, which could not be read"
             result.unplanned.extend(
-                Unplanned(file.sighting, Result.FAILED, InputOutput.code, reason) for file in opened
+                Unplanned(file.sighting, Result.FAILED, unread[0].code, reason) for file in opened
             )
             self._close(opened)
             return []
@@ -339,6 +339,15 @@ class Identifier:
         """Seconds since the last change."""
         return max(0.0, (self._clock.wall_ns() - max(stat.mtime_ns, stat.ctime_ns)) / 1e9)
 
+    def _rested(self, sighting: Sighting) -> float:
+        """The same of a file that is as it was seen."""
+        return max(sighting.rest, self._rest(sighting.stat))
+
+    def _not_for(self, enough: float, rest: float, sighting: Sighting, note: str) -> _NotAtRest:
+        """It has to rest for so long; where its times lie ahead, the wall clock will not tell that it has."""
+        seen = sighting if self._rest(sighting.stat) > 0 else replace(sighting, rest=enough)
+        return _NotAtRest(seen, enough - rest, note)
+
     def _nobody_writes(self, sighting: Sighting, fd: int, place: Place) -> str:
         if not place.lease:
             return self._wait_longer(sighting, place, "cannot be told on this filesystem")
@@ -353,8 +362,9 @@ class Identifier:
     def _wait_longer(self, sighting: Sighting, place: Place, why: str) -> str:
         """Where nothing tells of writers, only a long rest does; a network's settle time is one already."""
         enough = _UNTOLD * place.settle
-        if place.clocks_agree and (rest := self._rest(sighting.stat)) < enough:
-            raise _NotAtRest(sighting, enough - rest, f"who writes to it {why}, so it was waited for longer")
+        if place.clocks_agree and (rest := self._rested(sighting)) < enough:
+            note = f"who writes to it {why}, so it was waited for longer"
+            raise self._not_for(enough, rest, sighting, note)
         return f"who writes to it {why}"
 
     def _wait_for_end(self, sighting: Sighting, fd: int, form: Format, place: Place) -> None:
@@ -362,9 +372,9 @@ class Identifier:
         grace = _CONTAINER_GRACE * place.settle
         if sighting.unparsed or not place.clocks_agree or sighting.rest >= grace:
             return
-        age = self._rest(sighting.stat)
+        age = self._rested(sighting)
         if age < grace and ends_whole(form, self._reader(fd), sighting.stat.size) is False:
-            raise _NotAtRest(sighting, grace - age, "its end was missing, so it was waited for longer")
+            raise self._not_for(grace, age, sighting, "its end was missing, so it was waited for longer")
 
     def _reader(self, fd: int) -> Callable[[int, int], bytes]:
         return lambda offset, length: self._read(fd, offset, length)

@@ -29,7 +29,7 @@ from mediad.ingest.roster import Entry
 from mediad.ingest.serving import Served
 from mediad.media import companions
 from mediad.media.formats import claimed
-from mediad.model import FileType, Sighting
+from mediad.model import FileType, Result, Sighting
 from mediad.roots import filesystem
 from mediad.store import catalogue
 from mediad.store.catalogue import LibraryFile
@@ -38,6 +38,7 @@ from mediad.store.places import import_place
 _PATIENCE = 60.0  # seconds for which files that do not come to rest are waited for at the end
 _DONE = ("filed", "duplicate")
 _OPEN = "an earlier step with it has not ended; that is seen to when its library comes online again"
+_UNDONE = "was taken back with mediactl undo; named by itself it is imported all the same"
 
 
 @dataclass(slots=True)
@@ -187,7 +188,7 @@ class Import:
         return errors
 
     async def _arrived(self, chunk: Sequence[Sighting]) -> None:
-        rows, under_way = await self._pipeline.database.run(functools.partial(self._known, chunk))
+        rows, under_way, undone = await self._pipeline.database.run(functools.partial(self._known, chunk))
         there = await anyio.to_thread.run_sync(self._still_there, rows)
         fresh_stems = {_stem(sighting) for sighting, kept in zip(chunk, there, strict=True) if not kept}
         fresh = []
@@ -195,6 +196,9 @@ class Import:
             stem = _stem(sighting)
             if stem in under_way:
                 self._left(sighting.path, _OPEN)
+            elif sighting.path in undone and sighting.path not in self._starts:
+                self.progress.trouble(sighting.path, Result.IGNORED, _UNDONE)
+                self._ended(sighting)
             elif kept and stem not in fresh_stems:  # else it is read again with what it belongs to
                 self.progress.already += 1
                 self._ended(sighting)
@@ -226,19 +230,22 @@ class Import:
 
     def _known(
         self, chunk: Sequence[Sighting], connection: apsw.Connection
-    ) -> tuple[list[LibraryFile | None], set[bytes]]:
-        """The library file that each very file became, as the catalogue has it; and the stems of which
-        something is under way.
+    ) -> tuple[list[LibraryFile | None], set[bytes], set[bytes]]:
+        """The library file that each very file became, as the catalogue has it; the stems of which something
+        is under way; and the paths of what was taken, and taken back.
         """
         found: list[LibraryFile | None] = []
         under_way: set[bytes] = set()
+        undone: set[bytes] = set()
         for sighting in chunk:
             row = catalogue.newest_arrival(connection, self.key, sighting.path)
-            if row is not None and row.outcome is None:
+            if row is not None and (row.outcome is None or row.moving):
                 under_way.add(_stem(sighting))
+            if row is not None and row.code == "undone" and row.is_same(sighting.stat):
+                undone.add(sighting.path)
             known = self._stable and row is not None and row.outcome in _DONE and row.is_same(sighting.stat)
             found.append(catalogue.became_of(connection, row.id) if row is not None and known else None)
-        return found, under_way
+        return found, under_way, undone
 
     def _still_there(self, rows: Sequence[LibraryFile | None]) -> list[bool]:
         """Is each library file as it was recorded? Blocks."""

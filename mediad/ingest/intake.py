@@ -156,13 +156,15 @@ class Intake:
         self, asked: Sequence[Sighting], local: bool, connection: apsw.Connection
     ) -> tuple[list[Sighting], set[bytes]]:
         """What is not known, and the paths that have to be looked at again."""
-        retry_since = max(self.configured, self._stages.clock.micros() - int(_BACK_OFF * 1e6))
+        now = self._stages.clock.micros()
+        since = self.configured if self.configured <= now else 0  # else the clock has been set back
+        retry_since = max(since, now - int(_BACK_OFF * 1e6))
         unknown: list[Sighting] = []
         again: set[bytes] = set()
         for sighting in asked:
             row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
-            told = row is not None and not row.outdated(sighting, self.configured)
-            if told and row and row.settles(sighting.stat, local=local, retry_since=retry_since):
+            told = row is not None and not row.outdated(sighting, self.configured, now)
+            if told and row and row.settles(sighting.stat, local=local, retry_since=retry_since, now=now):
                 continue
             if row is not None and row.was_moved(sighting.stat):  # and seen on the way
                 again.add(sighting.path)

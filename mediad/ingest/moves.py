@@ -5,9 +5,10 @@ A file appears under its final name complete or not at all, and no name is ever 
 - `link`: the very file that was hashed gets its final name (linkat on the descriptor); its old name goes
   later, after the new one is durable. The fastest way, and safe under any order of lost directory entries.
 - `take`: where the filesystem or its owner allows no link: the source is renamed into `.mediad/tmp`,
-  compared with the descriptor that was hashed, and renamed to its final name.
-- `copy`: across filesystems, and for `copy` watches: to `.mediad/tmp`, made durable, read back and compared,
-  then renamed to its final name.
+  compared with the descriptor that was hashed, and renamed to its final name. On filesystems with a journal
+  only: elsewhere (FAT, exFAT) a power cut can keep the removal of a name and lose what it became.
+- `copy`: across filesystems, where neither of these is safe, and for `copy` watches: to `.mediad/tmp`, made
+  durable, read back and compared, then renamed to its final name.
 
 Which one works is found by trying: st_dev cannot tell (bind mounts of one filesystem give EXDEV).
 """
@@ -118,17 +119,36 @@ def make_copy(
     Raises:
         OSError: of the medium. SourceChanged: the source moved on while it was copied.
     """
-    files = library.tree.files
-    fd = files.create(copy_name(step), dirs.fd(TMP))
+    files, tmp = library.tree.files, dirs.fd(TMP)
+    copy_file(
+        files, source, copy_name(step), tmp, stopping, progress, finish=lambda fd: set_modes(library, fd)
+    )
+
+
+def copy_file(
+    files: Files,
+    source: Source,
+    name: bytes,
+    directory: int,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
+    finish: Callable[[int], None] = lambda fd: None,
+) -> None:
+    """`make_copy` under any new name in an open directory.
+
+    Args:
+        finish: called with the new file at the end.
+    """
+    fd = files.create(name, directory)
     try:
         copy_content(files, source.fd, fd, source.stat.size, stopping, progress)
         copy_metadata(files, source.fd, fd)
-        set_modes(library, fd)
+        finish(fd)
         if not stat_of(files.fstat(source.fd)).same_content(source.stat):
             raise SourceChanged("changed while it was copied", path=source.path)
     except BaseException:
         with contextlib.suppress(OSError):
-            files.unlink(copy_name(step), dirs.fd(TMP))
+            files.unlink(name, directory)
         raise
     finally:
         files.close(fd)
@@ -160,9 +180,19 @@ def verify_copy(
         VerifyFailed: what came back is not what was hashed; the copy is removed.
         InterruptedError: `stopping()` turned true.
     """
-    files = library.tree.files
-    tmp = dirs.fd(TMP)
-    fd = files.open_file(copy_name(step), tmp)
+    return verify_file(library.tree.files, source, copy_name(step), dirs.fd(TMP), stopping, progress)
+
+
+def verify_file(
+    files: Files,
+    source: Source,
+    name: bytes,
+    directory: int,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None] = unwatched,
+) -> Stat:
+    """`verify_copy` for any name in an open directory."""
+    fd = files.open_file(name, directory)
     try:
         files.drop_cache(fd)
         copy = stat_of(files.fstat(fd))
@@ -171,7 +201,7 @@ def verify_copy(
             return copy
     finally:
         files.close(fd)
-    files.unlink(copy_name(step), tmp)
+    files.unlink(name, directory)
     raise VerifyFailed("what was written and read back differs; the copy was discarded", path=source.path)
 
 

@@ -19,6 +19,9 @@ _LONGEST_SLEEP = 60.0  # seconds; the deadline is wall time, which may jump mean
 class Pauses:
     """The pauses in force.
 
+    A deadline is wall time. A clock that is set back does not put it off for ever: within one life no pause
+    lasts longer than it was to last.
+
     Args:
         ended: told when a pause has ended, by its name.
     """
@@ -28,12 +31,13 @@ class Pauses:
         self._clock = clock
         self._ended = ended
         self._pauses: dict[str, Pause] = {}
+        self._latest: dict[Pause, float] = {}  # when it is over at the latest, on the monotonic clock
         self._changed = anyio.Event()
         self._one = anyio.Lock()  # a change begins with what the one before it has saved
 
     async def load(self) -> None:
         """Take up those of the last life."""
-        self._pauses = {pause.name: pause for pause in await self._database.run(pauses.load)}
+        self._take({pause.name: pause for pause in await self._database.run(pauses.load)})
 
     def any(self) -> bool:
         """May anything be paused?"""
@@ -42,13 +46,13 @@ class Pauses:
     def all(self) -> list[Pause]:
         """Those in force now, by name; everything's first."""
         now = self._clock.micros()
-        return [pause for _, pause in sorted(self._pauses.items()) if _holds(pause, now)]
+        return [pause for _, pause in sorted(self._pauses.items()) if self._holds(pause, now)]
 
     def of(self, *names: str) -> Pause | None:
         """The pause of one of these names that lasts longest; None where none of them is paused."""
         now = self._clock.micros()
         found = [self._pauses[name] for name in names if name in self._pauses]
-        holding = [pause for pause in found if _holds(pause, now)]
+        holding = [pause for pause in found if self._holds(pause, now)]
         return max(holding, key=lambda pause: (pause.until is None, pause.until or 0), default=None)
 
     async def pause(self, names: Collection[str], seconds: float | None) -> None:
@@ -95,23 +99,34 @@ class Pauses:
         """End pauses whose time is over; no wake-up while there is none with a deadline."""
         while True:
             now = self._clock.micros()
-            if not all(_holds(pause, now) for pause in self._pauses.values()):
-                await self._resume(lambda pause, now=now: not _holds(pause, now))  # type: ignore[misc]
+            if not all(self._holds(pause, now) for pause in self._pauses.values()):
+                await self._resume(lambda pause, now=now: not self._holds(pause, now))  # type: ignore[misc]
                 continue
             changed = self._changed
             ends = (pause.until for pause in self._pauses.values() if pause.until is not None)
             if (end := min(ends, default=None)) is None:
                 await changed.wait()
                 continue
-            with anyio.move_on_after(min(_LONGEST_SLEEP, (end - now) / 1e6)):
+            last = min(self._latest.values()) - self._clock.monotonic()
+            with anyio.move_on_after(min(_LONGEST_SLEEP, (end - now) / 1e6, last)):
                 await changed.wait()
 
     async def _save(self, new: dict[str, Pause]) -> None:
         await self._database.run(functools.partial(pauses.save, pauses=list(new.values())))
-        self._pauses = new
+        self._take(new)
         self._changed.set()
         self._changed = anyio.Event()
 
+    def _take(self, new: dict[str, Pause]) -> None:
+        now = self._clock.monotonic()
+        self._latest = {
+            pause: self._latest.get(pause, now + (pause.until - pause.since) / 1e6)
+            for pause in new.values()
+            if pause.until is not None
+        }
+        self._pauses = new
 
-def _holds(pause: Pause, now: int) -> bool:
-    return pause.until is None or now < pause.until
+    def _holds(self, pause: Pause, now: int) -> bool:
+        if pause.until is None:
+            return True
+        return now < pause.until and self._clock.monotonic() < self._latest[pause]

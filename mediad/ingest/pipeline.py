@@ -12,7 +12,8 @@ import functools
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -38,11 +39,16 @@ from mediad.ingest.shelf import Shelf
 from mediad.ingest.shelves import Shelves
 from mediad.ingest.stages import Stages
 from mediad.ingest.watch import State, Watcher
+from mediad.keeping.expiring import Expirer
+from mediad.keeping.relocate import Relocator
+from mediad.keeping.verify_schedule import Verifier
 from mediad.library import OpenLibrary
 from mediad.media import companions
 from mediad.media.formats import claimed
 from mediad.model import Counts, Sighting
 from mediad.roots import filesystem
+from mediad.store import times
+from mediad.store.backup_carried import Carried
 from mediad.store.database import Database
 from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
@@ -58,6 +64,10 @@ class Pipeline:
     Args:
         last_id: the highest id that the journal has used.
         stopping: true once the daemon was asked to stop; long reads and copies end early then.
+
+    Attributes:
+        unsaved: what could not be backed up and why, see `store.backups.Backups`.
+        at_rest: with `once`, called when all is done and the libraries are still ours.
     """
 
     def __init__(
@@ -89,7 +99,18 @@ class Pipeline:
             stopping,
         )
         self.tracker = Tracker(_gathering, lambda name: self.roster.places[name].settle)
-        self.recorder = Recorder(database, clock, self._root, self.shelves.rows, last_id, self.events)
+        self.recorder = Recorder(
+            database, clock, self._root, self.shelves.rows, last_id, self.events, self._identity
+        )
+        self.shelves.carried = Carried(
+            Path(config.daemon.state_dir, "catalogue.db"),
+            database,
+            self.recorder.reserve,
+            self.recorder.strand,
+            stopping,
+        )
+        self.unsaved: dict[str, str] = {}
+        self.at_rest: Callable[[], Awaitable[None]] | None = None
         self.planner = Planner(config, self.roster.settings)
         self._stopping = stopping
         self.stages = Stages(
@@ -108,11 +129,17 @@ class Pipeline:
             self.closed,
         )
         self.serving = Serving(self.roster, self.stages, self._watcher, self._ended, self._renamed)
+        self.relocator = Relocator(self.stages, self.events)
+        self.expirer = Expirer(lambda: self.config, self.shelves, database, self.relocator, clock)
         self.imports: set[str] = set()  # the keys of those that are running
         self.intake = Intake(self.serving, self.roster, self.stages, clock.micros())
+        self.verifier = Verifier(self, stopping)
 
     def _root(self, name: str) -> bytes:
         return self.roster.trees[name].root
+
+    def _identity(self, name: str) -> str:
+        return self.roster[name].identity if name in self.roster else ""
 
     def _watcher(self, name: str) -> Watcher:
         async def arrived() -> tuple[Folder, bool]:
@@ -143,6 +170,8 @@ class Pipeline:
             self.stages.once = once
             await self.pauses.load()
             await self.recorder.load()
+            await self.verifier.load()
+            self.clock.recorded(await self.database.run(times.newest))
             await self.shelves.open_all(admit=once)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.intake.settle)
@@ -150,10 +179,14 @@ class Pipeline:
                 if once:
                     ready()
                     await self._everything_once()
+                    if self.at_rest is not None:
+                        await self.at_rest()
                     tasks.cancel_scope.cancel()
                 else:
                     tasks.start_soon(self.shelves.keep)
                     tasks.start_soon(self.pauses.keep)
+                    tasks.start_soon(self.verifier.keep)
+                    tasks.start_soon(self.expirer.keep)
                     await self._watches_up()
                     ready()
         finally:
@@ -290,6 +323,7 @@ class Pipeline:
         for served in self.serving.watches.values():
             if served.watcher is not None:
                 served.watcher.mark_everything()
+        self.verifier.wake()
         self._nudge()
 
     async def pause(self, names: Collection[str], seconds: float | None) -> None:
@@ -326,6 +360,7 @@ class Pipeline:
     def _resumed(self, name: str) -> None:
         self.events.publish("resume", name=name)
         log.info("%s resumed", f"{name} is" if name else "everything is")
+        self.verifier.wake()
         self._nudge()
 
     async def _ended(self, name: str) -> None:
@@ -352,6 +387,7 @@ class Pipeline:
 
     def _library_changed(self, shelf: Shelf) -> None:
         self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)
+        self.verifier.wake()
         self._nudge()
 
     def _in_hand(self, step: int) -> bool:

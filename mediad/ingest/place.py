@@ -12,12 +12,12 @@ import contextlib
 import errno
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-from mediad.errors import MediadError, SourceChanged, Stranded, printable
+from mediad.errors import LibraryOffline, MediadError, SourceChanged, Stranded, printable
 from mediad.files import Dirs, Files, Tree, library_error, source_error, stat_of, walk_up
 from mediad.ingest import moves
 from mediad.ingest.group import Group, Job, Task
 from mediad.ingest.prepare import BURST, Preparer, not_linkable
-from mediad.library import TMP
+from mediad.library import TMP, OpenLibrary
 from mediad.model import Stat
 
 
@@ -85,8 +85,22 @@ class Placer:
             if task.name is not None:
                 try:
                     self._publish_one(group, task, task.name)
-                except OSError as error:
-                    raise library_error(error, task.name) from error
+                except (OSError, LibraryOffline) as error:
+                    if self._folder_went(group, task.library, task.name):
+                        raise SourceChanged(
+                            "its folder in the library was removed while it was filed", path=task.source.path
+                        ) from error
+                    if isinstance(error, OSError):
+                        raise library_error(error, task.name) from error
+                    raise
+
+    def _folder_went(self, group: Group, library: OpenLibrary, name: bytes) -> bool:
+        """Was a folder removed, being empty, just before something came into it?"""
+        try:
+            folder = group.library_dirs(library).parent(name)[0]
+            return self._files.fstat(folder).st_nlink == 0
+        except OSError:
+            return False
 
     def _publish_one(self, group: Group, task: Task, name: bytes) -> None:
         task.meter.enter("filing")
@@ -134,6 +148,8 @@ class Placer:
                 raise moves.not_linked(self._files, task.source, error, task.name or name) from error
             if task.action == "hardlink":
                 raise not_linkable(task.source.path) from error
+            if not task.library.can.journaled:
+                raise self._copy_instead(task, "may not be linked") from None
             task.method = "take"
         else:
             task.placed = task.source.stat

@@ -6,6 +6,7 @@ to land, and is planned anew then. Preview and execution get the same plans.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -17,6 +18,7 @@ from mediad.model import Holder, Identity, MediaSet, Plan, Result, Sighting, Ste
 
 _TRASH = b".mediad/trash/"
 _QUARANTINE = b".mediad/quarantine/"
+_IMPORT = "import:"  # with what the names of imports begin, which take all files "again"
 
 
 class World(Protocol):
@@ -24,6 +26,9 @@ class World(Protocol):
 
     def holders(self, digest: bytes, library: str | None) -> Sequence[Holder]:
         """Principals and found files with this content, in one library or (None) in all that are online."""
+
+    def deleted(self, digest: bytes) -> bool:
+        """Did the user remove this content from a library?"""
 
     def taken(self, library: str, key: bytes) -> bool:
         """Does a file whose name compares equal lie in the library?"""
@@ -43,7 +48,9 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
+    """Where the rules put a file, and why; with `ignore` nowhere."""
+
     library: str
     layout: Layout
     why: str
@@ -66,7 +73,9 @@ class Planner:
         self._watches = config.watches if watches is None else watches
         self._digests: set[_Content | None] = set()
         self._names: set[tuple[str, bytes]] = set()
-        self._holding: dict[int, tuple[tuple[tuple[str, bytes], ...], _Content | None]] = {}
+        self._holding: dict[int, tuple[tuple[tuple[str, bytes], ...], _Content | None, Plan]] = {}
+        self._flying: Counter[bytes] = Counter()
+        self._claimed: set[bytes] = set()
         self._suffixes: dict[tuple[str, bytes], int] = {}
 
     def plan(self, media: MediaSet, world: World, avoid: Collection[bytes] = ()) -> Plan | Waits:
@@ -78,8 +87,10 @@ class Planner:
         Raises:
             LibraryMoved: its library is no longer configured.
         """
+        if (claimed := self._claimed_of(media)) is not None:
+            return Waits(claimed)
         watch = self._watch(media.principal.sighting)
-        place = self._place(media.principal, watch)
+        place = self.place_for(media.principal, watch)
         if place.ignore and media.principal.sighting.kept is None:
             return self._left(media, place, Result.IGNORED, "rule", f"ignored by {place.why}")
         if media.principal.facts.unreadable:
@@ -88,6 +99,8 @@ class Planner:
         if (scope, media.principal.digest) in self._digests:
             return Waits(media.principal.digest)
         holders = world.holders(media.principal.digest, scope or None)
+        if not holders and self._unwanted(media.principal, world):
+            return self._left(media, place, Result.IGNORED, "deleted", "was moved to trash before")
         plan = (
             self._duplicate(media, watch, place, holders[0], world, avoid)
             if holders
@@ -96,22 +109,32 @@ class Planner:
         self._hold(plan, scope)
         return plan
 
-    def plan_companion(self, orphan: Identity, world: World, avoid: Collection[bytes] = ()) -> Plan:
+    def plan_companion(self, orphan: Identity, world: World, avoid: Collection[bytes] = ()) -> Plan | Waits:
         """Decide on a companion without its principal: beside it if that came lately, else ignored."""
         watch = self._watch(orphan.sighting)
         media = MediaSet(orphan)
+        if (claimed := self._claimed_of(media)) is not None:
+            return Waits(claimed)
         former = world.former_principal(orphan.sighting.watch, orphan.sighting.path)
         if former is None:
-            place = _Place(watch.library, self._layout(watch.library, orphan), "")
+            place = Place(watch.library, self._layout(watch.library, orphan), "")
             return self._left(media, place, Result.IGNORED, "orphan", "a companion without its principal")
         kept = world.set_members(former).get(orphan.digest)
         if kept is not None:
             step = self._disposal(orphan, watch, former.library, kept, "companion")
-            return Plan(media, (step,), former, "beside its principal")
+            plan = Plan(media, (step,), former, "beside its principal")
+            self._hold(plan, None)
+            return plan
         step = self._beside(orphan, former, watch, world, avoid, set())
         plan = Plan(media, (step,), former, "beside its principal, which came earlier")
         self._hold(plan, None)
         return plan
+
+    def _unwanted(self, principal: Identity, world: World) -> bool:
+        """Was its content removed by hand? Whoever names it wants it all the same."""
+        sighting = principal.sighting
+        asked = sighting.kept is not None or (sighting.again and not sighting.watch.startswith(_IMPORT))
+        return self.config.duplicates.deleted == "skip" and not asked and world.deleted(principal.digest)
 
     def _watch(self, sighting: Sighting) -> Watch:
         """The watch that a file comes from, which for one in quarantine need no longer be configured."""
@@ -124,9 +147,36 @@ class Planner:
 
     def landed(self, plan: Plan) -> None:
         """A plan was carried out or given up: what it held is free again."""
-        names, content = self._holding.pop(id(plan), ((), None))
+        if (held := self._holding.pop(id(plan), None)) is None:
+            return
+        names, content, _ = held
         self._names.difference_update(names)
         self._digests.discard(content)
+        for member in plan.set.members:
+            self._flying[member.digest] -= 1
+            if not self._flying[member.digest]:
+                del self._flying[member.digest]
+
+    def claim(self, digests: Collection[bytes]) -> bool:
+        """Have no set planned that these contents matter for, until `release`: library files that have them
+        are being moved.
+
+        Returns:
+            False while a plan rests on one of them, or somebody else has claimed it.
+        """
+        if any(digest in self._flying or digest in self._claimed for digest in digests):
+            return False
+        self._claimed.update(digests)
+        return True
+
+    def release(self, digests: Collection[bytes]) -> None:
+        """Whoever had claimed these is done."""
+        self._claimed.difference_update(digests)
+
+    def _claimed_of(self, media: MediaSet) -> bytes | None:
+        if not self._claimed:
+            return None
+        return next((one.digest for one in media.members if one.digest in self._claimed), None)
 
     def _hold(self, plan: Plan, scope: str | None) -> None:
         names = tuple(
@@ -137,17 +187,23 @@ class Planner:
         self._names.update(names)
         if content is not None:
             self._digests.add(content)
-        self._holding[id(plan)] = (names, content)
+        self._holding[id(plan)] = (names, content, plan)
+        self._flying.update(member.digest for member in plan.set.members)
 
-    def _place(self, principal: Identity, watch: Watch) -> _Place:
+    def place_for(self, principal: Identity, watch: Watch) -> Place:
+        """The library and layout that the rules of today give it.
+
+        Raises:
+            LibraryMoved: its library is no longer configured.
+        """
         subject = _subject(principal, watch) if self.config.rules else {}
         for number, rule in enumerate(self.config.rules, 1):
             if rule.matches(subject):
                 library = rule.library or watch.library
                 layout = rule.layout or self._layout(library, principal)
-                return _Place(library, layout, f"rule {number}: {layout.text}", rule.ignore)
+                return Place(library, layout, f"rule {number}: {layout.text}", rule.ignore)
         layout = self._layout(watch.library, principal)
-        return _Place(watch.library, layout, f"library {watch.library}: {layout.text}")
+        return Place(watch.library, layout, f"library {watch.library}: {layout.text}")
 
     def _layout(self, library: str, principal: Identity) -> Layout:
         settings = self.config.libraries.get(library)
@@ -155,13 +211,13 @@ class Planner:
             raise LibraryMoved(f"library {library} is not configured any more")
         return settings.layout if principal.taken else settings.undated
 
-    def _left(self, media: MediaSet, place: _Place, outcome: Result, code: str, reason: str) -> Plan:
+    def _left(self, media: MediaSet, place: Place, outcome: Result, code: str, reason: str) -> Plan:
         steps = tuple(
             Step(member, "leave", outcome, place.library, None, code, reason) for member in media.members
         )
         return Plan(media, steps, None, place.why)
 
-    def _quarantined(self, media: MediaSet, watch: Watch, place: _Place) -> Plan:
+    def _quarantined(self, media: MediaSet, watch: Watch, place: Place) -> Plan:
         reason = media.principal.facts.unreadable
         if watch.action != "move":
             return self._left(media, place, Result.QUARANTINED, "unreadable", reason)
@@ -199,7 +255,7 @@ class Planner:
         self,
         media: MediaSet,
         watch: Watch,
-        place: _Place,
+        place: Place,
         holder: Holder,
         world: World,
         avoid: Collection[bytes],
@@ -238,11 +294,11 @@ class Planner:
         )
 
     def _filed(
-        self, media: MediaSet, watch: Watch, place: _Place, world: World, avoid: Collection[bytes]
+        self, media: MediaSet, watch: Watch, place: Place, world: World, avoid: Collection[bytes]
     ) -> Plan:
         wanted = place.layout.render(values_of(media.principal, watch))
         for number in self._numbers(place.library, wanted):
-            names = _set_names(media, with_suffix(wanted, number) if number else wanted)
+            names = set_names(media, with_suffix(wanted, number) if number else wanted)
             if all(self._free(place.library, name, world, avoid) for name in names):
                 break
         steps = tuple(
@@ -307,7 +363,8 @@ def values_of(identity: Identity, watch: Watch) -> Values:
     )
 
 
-def _set_names(media: MediaSet, principal: bytes) -> list[bytes]:
+def set_names(media: MediaSet, principal: bytes) -> list[bytes]:
+    """The names of a set's files, whose principal gets this one."""
     directory, slash, name = principal.rpartition(b"/")
     names = [principal]
     for companion in media.companions:

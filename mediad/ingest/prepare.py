@@ -155,7 +155,7 @@ class Preparer:
             if error.errno == errno.EXDEV:
                 method = "copy"
             elif error.errno in moves.NO_LINK:
-                return "take"
+                return "take" if task.library.can.journaled else "copy"
             else:
                 raise moves.not_linked(self._files, task.source, error, task.library.tree.root) from error
         else:

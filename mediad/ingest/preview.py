@@ -30,7 +30,7 @@ from mediad.ingest.roster import Entry, Roster, library_folder
 from mediad.library import Capabilities, OpenLibrary
 from mediad.media import companions
 from mediad.model import Held, Plan, Result, Settled, Sighting
-from mediad.store import catalogue
+from mediad.store import catalogue, times
 from mediad.store.database import Database
 from mediad.store.world import CatalogueWorld
 from mediad.workers import WorkerPool
@@ -119,6 +119,7 @@ class Preview:
 
     async def _open_libraries(self) -> None:
         self._opened = True
+        self._clock.recorded(await self._database.run(times.newest))
         for name, settings in self._config.libraries.items():
             tree = Tree(self._files, os.fsencode(settings.path))
             try:
@@ -197,7 +198,7 @@ class Preview:
             settled = (
                 row is not None
                 and not row.outdated(sighting, self._clock.micros())
-                and row.settles(sighting.stat, local=local, retry_since=2**62)
+                and row.settles(sighting.stat, local=local, retry_since=catalogue.FOR_EVER)
             )
             (known if settled else fresh).append(sighting)
         fresh.sort(key=lambda sighting: companions.key(sighting.path))

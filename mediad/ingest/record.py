@@ -5,9 +5,8 @@ Decides nothing. Batches are kept here: what one watch took between two rests.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -16,9 +15,10 @@ from mediad.behalf import BARRED
 from mediad.clock import Clock
 from mediad.errors import Stranded, printable
 from mediad.events import Events
+from mediad.ingest.evidence import evidence_of
 from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
-from mediad.model import Identity, Plan, Result, Sighting, Unplanned
+from mediad.model import Plan, Result, Sighting, Unplanned
 from mediad.sizes import size_text
 from mediad.store import catalogue, journal
 from mediad.store.catalogue import Tally
@@ -64,6 +64,7 @@ class Recorder:
         root: the folder of a watch, or of what else is taken from, by its name.
         rows: the catalogue's rows of the libraries by name, as they come online.
         events: whoever follows what happens.
+        identity: what tells the folder of a watch from another one in its place.
 
     Attributes:
         lingering: files of this life that were filed and could not be removed; lingers: the last of them.
@@ -79,11 +80,13 @@ class Recorder:
         rows: Mapping[str, int],
         last_id: int,
         events: Events,
+        identity: Callable[[str], str] = lambda name: "",
     ) -> None:
         self._database = database
         self._clock = clock
         self._root = root
         self._events = events
+        self._identity = identity
         self._rows = rows
         self._before = self._last_id = last_id
         self._stranded: set[int] = set()
@@ -106,6 +109,12 @@ class Recorder:
         self.counted(counts)
         self.left_open = {(root, place) for id_, root, place in steps if not self.in_hand(id_)}
 
+    def _now(self) -> int:
+        """The time that goes into the catalogue."""
+        now = self._clock.micros()
+        self._clock.recorded(now)
+        return now
+
     def counted(self, counts: Counted) -> None:
         """Take over what a unit of work counted at its end."""
         self.tally, self.holdings = counts
@@ -115,13 +124,22 @@ class Recorder:
         self._last_id += 1
         return self._last_id
 
+    def reserve(self, count: int) -> int:
+        """Keep so many ids free for others; returns the last one before them."""
+        before, self._last_id = self._last_id, self._last_id + count
+        return before
+
     def in_hand(self, step: int) -> bool:
         """Is this step one of this life, and not stranded? Then recovery must keep away from it."""
         return self._before < step <= self._last_id and step not in self._stranded
 
+    def strand(self, steps: Iterable[int]) -> None:
+        """Recovery has to end these."""
+        self._stranded.update(steps)
+
     async def unplanned(self, files: Sequence[Unplanned]) -> None:
         """Record files that needed no plan."""
-        seen = self._clock.micros()
+        seen = self._now()
 
         def write(connection: apsw.Connection) -> tuple[list[bool], Counted]:
             told = [
@@ -155,7 +173,7 @@ class Recorder:
         """Make the intents of a group durable."""
         entries = [(job, task) for job in jobs for task in job.tasks]
         batches = {task.watch: self._current(task.watch) for _, task in entries}
-        now = self._clock.micros()
+        now = self._now()
 
         def write(connection: apsw.Connection) -> Counted:
             rows = [
@@ -168,7 +186,7 @@ class Recorder:
                     self._rows[task.library.name],
                     task.name,
                     job.plan.witness.id if job.plan.witness else None,
-                    evidence_of(task.step.identity, job.plan),
+                    evidence_of(task.step.identity, job.plan.why),
                     task.source.path if task.step.identity.sighting.kept else None,
                 )
                 for job, task in entries
@@ -181,7 +199,9 @@ class Recorder:
     def _batch(self, connection: apsw.Connection, batch: Batch, now: int) -> int:
         if batch.id is None:
             root = self._root(batch.watch)
-            batch.id = journal.open_batch(connection, batch.watch, root, batch.label, now)
+            number = self.next_id()
+            batch.id = journal.open_batch(connection, batch.watch, root, batch.label, now, number)
+            journal.taken_from(connection, batch.watch, self._identity(batch.watch))
         return batch.id
 
     def _current(self, watch: str) -> Batch:
@@ -217,7 +237,7 @@ class Recorder:
         journal.finish(connection, endings, folders, now)
         for job in group.jobs:
             if isinstance(job.error, Stranded):
-                self._stranded.update(task.id for task in job.tasks)
+                self.strand(task.id for task in job.tasks)
             elif job.error is not None:
                 journal.revert(connection, [task.id for task in job.tasks], str(job.error), now)
         return catalogue.tally(connection), catalogue.holdings(connection)
@@ -337,18 +357,6 @@ def _ending(task: Task, item: int | None, row: int) -> journal.Ending:
         digest=step.identity.digest,
         role=step.role,
     )
-
-
-def evidence_of(identity: Identity, plan: Plan) -> str:
-    """All that `why` will want to tell, as JSON; empty values are left out.
-
-    What the worker wrote is neither parsed nor checked here: a row is written of every file.
-    """
-    ours = ((name, text) for name, text in (("settled", identity.evidence), ("why", plan.why)) if text)
-    parts = [f'"{name}":{json.dumps(text)}' for name, text in ours]
-    if inside := identity.facts.evidence[1:-1]:
-        parts.insert(0, inside)
-    return f"{{{','.join(parts)}}}"
 
 
 def summary(batch: Batch) -> str:

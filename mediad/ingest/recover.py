@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mediad.errors import SourceChanged, Stranded
+from mediad.errors import LibraryOffline, SourceChanged, Stranded
 from mediad.files import Dirs, Files, Tree, stat_of
 from mediad.ingest import moves
 from mediad.library import QUARANTINE, TMP, TRASH, OpenLibrary
@@ -99,46 +99,108 @@ class _Place:
             self.files.sync_dir(self.fd)
 
 
-def recover(steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[[], bool]) -> list[Recovered]:
+def recover(
+    steps: Sequence[OpenStep],
+    library: OpenLibrary,
+    stopping: Callable[[], bool],
+    origins: Mapping[int, OpenLibrary] | None = None,
+) -> list[Recovered]:
     """Judge and mend the open steps of one set in one library. Blocking. Repeating it is safe.
+
+    Args:
+        origins: the libraries that are online, by row, out of which files may have been on their way.
 
     Raises:
         OSError, MediadError: the library or the watch cannot be read or written now; the steps stay open.
     """
-    home, root = steps[0].home, steps[0].root
-    if home is not None:  # which may have moved since
-        root = home + b"/" + QUARANTINE
+    files = library.tree.files
     with contextlib.ExitStack() as stack:
         dirs = stack.enter_context(library.tree.dirs())
-        watch: Dirs | None = None
+        outside: Dirs | None = None
         with contextlib.suppress(FileNotFoundError):  # an offline watch has nothing to give back
-            watch = stack.enter_context(Tree(library.tree.files, root).dirs())
-        cases = [_Case(step, library.tree.files, dirs, watch, stopping) for step in steps]
+            outside = stack.enter_context(Tree(files, _outside(steps[0])).dirs())
+            if steps[0].home is None and steps[0].identity not in ("", files.identity(outside.root)):
+                outside = None  # what it is mounted on, or another one
+        cases: list[_Case] = []
+        for step in steps:
+            if step.library is None and step.destination is not None and outside is None:
+                raise LibraryOffline("its folder is away, where it has to go back to", path=step.root)
+            source = outside
+            if step.origin is not None:
+                source = dirs if step.origin == step.keeper else _origin(step, origins or {}, stack)
+            target = dirs if step.library is not None else outside
+            cases.append(_Case(step, files, dirs, source, target, stopping))
         for case in cases:
             case.bring_in()
         # With the watch away nothing can go back: what the library has, it keeps.
-        finish = watch is None or all(case.placed or case.step.destination is None for case in cases)
-        return [case.finish() if case.placed and finish else case.revert() for case in cases]
+        finish = (outside is None and steps[0].origin is None) or all(
+            case.placed or case.step.destination is None for case in cases
+        )
+        return [case.end(finish=finish) for case in cases]
+
+
+def _outside(step: OpenStep) -> bytes:
+    """The folder that the files came from: a watch, or a quarantine, whose library may have moved since."""
+    return step.root if step.home is None else step.home + b"/" + QUARANTINE
+
+
+def _origin(step: OpenStep, origins: Mapping[int, OpenLibrary], stack: contextlib.ExitStack) -> Dirs:
+    """The library that a file was on its way out of, into another one."""
+    origin = origins.get(step.origin or 0)
+    if origin is None:
+        raise LibraryOffline("the library that it comes from is away", path=step.path)
+    return stack.enter_context(origin.tree.dirs())
 
 
 class _Case:
-    """One open step and the places where its file may be."""
+    """One open step and the places where its file may be.
+
+    Args:
+        dirs: the library's. source, target: of the folders below which it was, and goes to.
+    """
 
     def __init__(
-        self, step: OpenStep, files: Files, dirs: Dirs, watch: Dirs | None, stopping: Callable[[], bool]
+        self,
+        step: OpenStep,
+        files: Files,
+        dirs: Dirs,
+        source: Dirs | None,
+        target: Dirs | None,
+        stopping: Callable[[], bool],
     ) -> None:
         self.step = step
         self.placed: Stat | None = None
         self._files = files
-        self._dirs = dirs
+        self._dirs = target or dirs
         self._stopping = stopping
-        self._source = _Place(files, watch, step.path)
+        self._source = _Place(files, source, step.path)
         self._aside = self._source.beside(moves.aside_name(step.id))
+        self._target = _Place(files, target, step.destination or b"")
         self._take = _Place(files, dirs, TMP + b"/" + moves.take_name(step.id))
-        self._copy = self._take.beside(moves.copy_name(step.id))
-        self._target = _Place(files, dirs, step.destination or b"")
-        self._private = step.action in ("trash", "quarantine")
-        self._moves = self._private or step.action == "move"
+        if step.library is not None or step.destination is None:
+            self._copy = self._take.beside(moves.copy_name(step.id))
+        else:
+            self._copy = self._target.beside(moves.aside_name(step.id))
+        self._private = _private(step.destination if step.library is not None else None)
+        self._moves = not step.keeps if step.shifts else self._private or step.action == "move"
+
+    def end(self, *, finish: bool) -> Recovered:
+        """Finish or revert it."""
+        if self.step.shifts and self.step.destination is None:
+            return self._nothing_moves()
+        return self.finish() if self.placed and finish else self.revert()
+
+    def _nothing_moves(self) -> Recovered:
+        """What was to be removed and is still there stays; else all there was to do was to write it down."""
+        if self.step.action == "expire":
+            self._come_home(self._aside)
+            if self._held_by(self._source) is not None:
+                return Recovered(self.step, Verdict.REVERTED)
+            self._drop_reason(self._source)
+        return Recovered(self.step, Verdict.FINISHED)
+
+    def _drop_reason(self, place: _Place) -> None:
+        place.beside(place.name + moves.REASON).remove()
 
     def bring_in(self) -> None:
         """See whether the library has the content; what was on its way as the only exemplar goes on."""
@@ -157,8 +219,14 @@ class _Case:
         """Give a staged file its final name, making its folder if the crash came before that."""
         assert staged.fd is not None
         self._target.fd = self._dirs.make(destination.rpartition(b"/")[0])
-        with contextlib.suppress(FileExistsError):  # another file's: this one goes back
+        try:
             moves.rename_new(self._files, staged.name, staged.fd, self._target.name, self._target.fd)
+        except FileExistsError:  # another file's: this one goes back
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # which its own attempt would have met with, too
+                raise
+        else:
             self.placed = self._held_by(self._target)
 
     def finish(self) -> Recovered:
@@ -172,9 +240,12 @@ class _Case:
             for place in (self._aside, self._source):
                 self._remove(place)
         self._come_home(self._aside)  # it had changed: it is somebody's, under its own name
+        if self.step.shifts and _private(self.step.path) and self._source.stat() is None:
+            self._drop_reason(self._source)
         self._copy.remove()
         self._source.sync()
-        return Recovered(self.step, Verdict.FINISHED, self.placed, self._held_by(self._source))
+        placed = self._target.stat() or self.placed  # whose ctime has changed with its other name's end
+        return Recovered(self.step, Verdict.FINISHED, placed, self._held_by(self._source))
 
     def _remove(self, place: _Place) -> None:
         stat = self._held_by(place)
@@ -221,6 +292,11 @@ class _Case:
     @property
     def _reason(self) -> _Place:
         return self._target.beside(self._target.name + moves.REASON)
+
+
+def _private(path: bytes | None) -> bool:
+    """Is it in trash or quarantine?"""
+    return path is not None and path.startswith((TRASH + b"/", QUARANTINE + b"/"))
 
 
 def sweep(library: OpenLibrary, keep: Callable[[int], bool]) -> list[bytes]:

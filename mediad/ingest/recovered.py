@@ -9,7 +9,7 @@ import apsw
 from mediad.ingest.recover import Recovered, Verdict
 from mediad.layout import key_of
 from mediad.media import companions
-from mediad.store import catalogue, journal
+from mediad.store import catalogue, changes, journal
 
 
 def record(connection: apsw.Connection, results: Sequence[Recovered], now: int) -> None:
@@ -20,6 +20,13 @@ def record(connection: apsw.Connection, results: Sequence[Recovered], now: int) 
 
 def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
     step = result.step
+    if step.shifts:
+        if result.verdict is Verdict.FINISHED:
+            changes.finish(connection, [(step.id, result.placed, "finished after a crash")], [], now)
+        else:
+            changes.revert(connection, [step.id], "reverted after a crash", now)
+        return
+    assert step.library is not None
     if step.destination is not None:  # an earlier look at the library may have shown what was half done
         catalogue.forget_found(connection, step.library, step.destination)
     if result.verdict is Verdict.FINISHED:

@@ -33,7 +33,7 @@ class Entry:
         local: its filesystem is this machine's: clocks agree, inodes are stable, inotify tells all.
         syncfs: syncfs(2) makes its files durable.
         poll: it is scanned, since events would not tell of all changes.
-        answers: it could be looked at.
+        answers: it could be looked at. identity: of its folder, as `Files.identity` has it.
     """
 
     settings: Watch
@@ -44,6 +44,7 @@ class Entry:
     syncfs: bool
     poll: bool
     answers: bool
+    identity: str
 
     def watched_like(self, other: Entry) -> bool:
         """Would a watcher of this one do for the other?"""
@@ -134,6 +135,11 @@ class Roster(Mapping[str, Entry]):
         self.trees[name] = Tree(self._files, root + b"/" + QUARANTINE)
         self.places[name] = Place(self.trees[name], 0.0, system.leases, True, date_rules(self.config))
 
+    def add_library(self, key: str, tree: Tree, system: Filesystem) -> None:
+        """A library's own files may be looked into, under this key; `remove` ends that."""
+        self.trees[key] = tree
+        self.places[key] = Place(tree, 0.0, system.leases, True, date_rules(self.config))
+
     def _entry(self, name: str, watch: Watch, system: Filesystem) -> Entry:
         tree = Tree(self._readers[name], os.fsencode(watch.path))
         local = not system.network
@@ -147,12 +153,17 @@ class Roster(Mapping[str, Entry]):
             syncfs=system.syncfs,
             poll=watch.polling == "on" or (watch.polling == "auto" and not local),
             answers=system is not UNKNOWN,
+            identity=system.identity,
         )
 
 
-def library_folder(tree: Tree, clock: Clock) -> Folder:
-    """A library as something to look at; what no watch would take is not shown."""
-    return Folder("", tree, Excluder(["*"], []), clocks_agree=False, wall_ns=clock.wall_ns)
+def library_folder(tree: Tree, clock: Clock, key: str = "") -> Folder:
+    """A library as something to look at; what no watch would take is not shown.
+
+    Args:
+        key: what is seen is seen under this name.
+    """
+    return Folder(key, tree, Excluder(["*"], []), clocks_agree=False, wall_ns=clock.wall_ns)
 
 
 def date_rules(config: Config, timezone: str = "") -> DateRules:

@@ -37,6 +37,7 @@ class Shelf:
         moved: it lies elsewhere now. What is not in the old folder yet must not get there: whoever moved it
             may delete that.
         users: sets on their way that need it.
+        adopting: what lies in it is being catalogued; filing goes on meanwhile.
     """
 
     settings: config.Library
@@ -51,6 +52,7 @@ class Shelf:
     leaving: bool = False
     moved: bool = False
     users: int = 0
+    adopting: bool = False
     looking: anyio.Lock = field(default_factory=anyio.Lock)
     pulse: Pulse = field(default_factory=Pulse)
 
@@ -64,6 +66,12 @@ class Shelf:
         """Nobody knows yet how it is, or it is looked at for the first time."""
         unknown = self.state is State.OFFLINE and not self.error
         return not self.leaving and (unknown or self.state is State.ADOPTING)
+
+    @property
+    def told(self) -> State:
+        """Its state, as `status` names it."""
+        busy = self.arriving or (self.adopting and self.state is State.ONLINE)
+        return State.ADOPTING if busy else self.state
 
     @property
     def takes(self) -> bool:

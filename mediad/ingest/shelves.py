@@ -15,6 +15,7 @@ import apsw
 from mediad import config
 from mediad.clock import Clock
 from mediad.errors import (
+    Exhausted,
     InvalidConfig,
     LibraryFull,
     LibraryMoved,
@@ -31,6 +32,7 @@ from mediad.ingest.shelf import Shelf, State
 from mediad.library import OpenLibrary, open_library
 from mediad.roots import overlaps
 from mediad.store import catalogue, journal
+from mediad.store.backup_carried import Carried
 from mediad.store.database import Database
 
 _LOOK_AGAIN = 10.0  # seconds between looks at libraries; thin air
@@ -46,6 +48,9 @@ class Shelves:
         recovered: called when open steps have been ended, or at least looked at, with what became of them.
         changed: called when a library's state changed.
         in_hand: says of a step that somebody is working on it, so that recovery keeps away.
+
+    Attributes:
+        carried: looks at what a library carries of a catalogue, before it is filed into.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Shelves:
         self.shelves = {name: Shelf(library) for name, library in settings.libraries.items()}
         self.rows: dict[str, int] = {}
         self._woken = anyio.Event()
+        self.carried: Carried | None = None
 
     def __getitem__(self, name: str) -> Shelf:
         return self.shelves[name]
@@ -247,6 +253,8 @@ class Shelves:
             shelf.room = await shelf.pulse.ask(functools.partial(library.check, by_writing=by_writing))
         except Hung as error:  # it may answer again: nothing is given up, and closing it would hang too
             self._become(shelf, State.OFFLINE, error.what)
+        except Exhausted as error:  # we could not ask: nothing is known, and it is asked again soon
+            log.warning("library %s cannot be looked at: %s", shelf.settings.name, error)
         except MediadError as error:
             self.fault(shelf, error)
         else:
@@ -290,7 +298,7 @@ class Shelves:
         except Hung as error:
             self._become(shelf, State.OFFLINE, error.what)
         except MediadError as error:
-            if error.retry is not Retry.HOLD:
+            if error.retry is Retry.NEVER:
                 raise
             self.fault(shelf, error)
         return None
@@ -300,7 +308,14 @@ class Shelves:
         known = await self._database.run(functools.partial(catalogue.known_library, name=name))
         shelf.id = known.id if known else 0
         call = functools.partial(open_library, shelf.settings, self._files, known.marker if known else None)
-        return await shelf.pulse.ask(call, OpenLibrary.close)
+        library = await shelf.pulse.ask(call, OpenLibrary.close)
+        try:
+            if self.carried is not None:
+                await self.carried.check(library)
+        except BaseException:
+            library.close()
+            raise
+        return library
 
     async def _admit_or_close(self, shelf: Shelf) -> None:
         library = shelf.library
@@ -312,7 +327,7 @@ class Shelves:
             self.fault(shelf, library_error(error, library.tree.root))
         except MediadError as error:
             self.fault(shelf, error)
-            if error.retry is not Retry.HOLD:
+            if error.retry is Retry.NEVER:
                 raise
         except BaseException:
             shelf.library = None
@@ -338,6 +353,9 @@ class Shelves:
             if problems := await Pulse().ask(functools.partial(overlaps, self._config)):
                 raise LibraryOffline(problems[0])
 
+        if self.carried is not None:
+            await self.carried.take_in(library)
+
         def remember(connection: apsw.Connection) -> catalogue.KnownLibrary:
             return catalogue.remember_library(connection, name, library.uuid, library.tree.root)
 
@@ -356,13 +374,13 @@ class Shelves:
     async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
         sets: dict[int, list[journal.OpenStep]] = {}
         for step in await self._database.run(journal.open_steps):
-            if step.library == shelf.id and not self._in_hand(step.id):
+            if step.keeper == shelf.id and not self._in_hand(step.id):
                 sets.setdefault(step.item, []).append(step)
         ended: list[Recovered] = []
         still_open: set[int] = set()
         for steps in sets.values():
             try:
-                results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping)
+                results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping, self.open())
             except (OSError, MediadError) as error:
                 still_open.update(step.id for step in steps)
                 level = logging.DEBUG if shelf.stuck else logging.ERROR  # it is told once

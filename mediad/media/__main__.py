@@ -11,10 +11,12 @@ they share their file offset with the daemon, which may be hashing the same file
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import gc
 import io
+import math
 import os
 import resource
 import signal
@@ -35,6 +37,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _MEMORY = 2 << 30
 _DESCRIPTORS = 256
+_PROCESSOR = 15  # seconds of processor time for one file; less than the daemon waits, so that it can tell
+_FIRST_TO_GO = 500  # where memory runs out, the system ends a parser before the daemon
 
 
 class DescriptorFile(io.RawIOBase):
@@ -87,6 +91,8 @@ def confine(nice: int) -> None:
         _, hard = resource.getrlimit(limit)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:
+        stream.write(str(_FIRST_TO_GO))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the daemon ends us
     if nice > 0:
         os.nice(nice)
@@ -146,7 +152,18 @@ def _settings(rules: DateRules) -> tuple[DateSettings, str]:
         return DateSettings(UTC), f"there is no time zone {rules.zone}"
 
 
+def _limit_time() -> None:
+    """From now on so much processor time is left; beyond it, SIGXCPU ends the process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime) + _PROCESSOR
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+    )
+
+
 def _read(file: File, missing: str) -> Reading:
+    _limit_time()
     try:
         if missing:
             raise ReadError(missing)

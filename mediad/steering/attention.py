@@ -12,10 +12,14 @@ from mediad.ingest.pauses import EVERYTHING
 from mediad.model import Counts
 from mediad.shell import word
 from mediad.sizes import size_text
+from mediad.store.paths import under
 
 if TYPE_CHECKING:
+    from mediad.clock import Clock
     from mediad.ingest.pipeline import Pipeline
     from mediad.steering.status import Life
+
+_NOTICED = 60.0  # seconds that the clock is behind; less is time being set right
 
 Document = Mapping[str, object]
 
@@ -42,8 +46,11 @@ def attention(
             *_room(life.pipeline, counts),
             *_watches(watches),
             *_files(life.pipeline),
+            *_verified(life.pipeline),
+            *_clock(life.pipeline.clock),
             *_pauses(life.pipeline, counts),
             *_configuration(life),
+            *_backups(life.pipeline),
         )
     ]
 
@@ -113,9 +120,40 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
         yield "not-removed", text, f"ls -ld {word(os.path.dirname(last))}"
 
 
+_FOUND = {
+    "changed": "changed by itself (a failing disk?)",
+    "missing": "missing",
+    "unreadable": "not readable",
+}
+
+
+def _verified(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """Library files that were found to be wrong, until they are right again or accepted."""
+    for shelf in pipeline.shelves:
+        trouble = pipeline.verifier.troubles.get(shelf.id)
+        for state, words in _FOUND.items():
+            if trouble is None or not (count := trouble.files[state]):
+                continue
+            root = os.fsencode(shelf.settings.path)
+            path = root if trouble.path is None else under(root, trouble.path)
+            where = "" if trouble.path is None else f": {printable(trouble.path)}"
+            text = f"{_files_text(count)} of library {shelf.settings.name} {_are(count)} {words}{where}"
+            yield state, text, f"mediactl verify {word(path)}"
+
+
 def _is_the_systems(pipeline: Pipeline) -> bool:
     """Is it, by its socket, the system's daemon and no user's?"""
     return pipeline.config.daemon.sockets[0].startswith("/run/mediad/")
+
+
+def _clock(clock: Clock) -> Iterator[tuple[str, str, str]]:
+    if (clock.newest - clock.micros()) / 1e6 < _NOTICED:
+        return
+    text = (
+        f"the clock says {clock.now():%Y-%m-%d %H:%M} UTC, but it was {clock.present():%Y-%m-%d %H:%M} UTC "
+        "already; until it is past that, capture dates up to then are believed and nothing expires"
+    )
+    yield "clock", f"{text} (set the clock)", "sudo timedatectl set-ntp true"
 
 
 def _pauses(pipeline: Pipeline, counts: Mapping[str, Counts]) -> Iterator[tuple[str, str, str]]:
@@ -140,6 +178,14 @@ def _configuration(life: Life) -> Iterator[tuple[str, str, str]]:
         problems = f"{life.refused} problem{'s' * (life.refused > 1)}"
         text = f"the changed configuration has {problems}; the old one is in force"
         yield "configuration", text, f"mediad check-config --config {_word(life.config_file)}"
+
+
+def _backups(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    for name, why in pipeline.unsaved.items():
+        what = f"what library {name} should carry of it" if name else "the catalogue"
+        path = pipeline.config.libraries[name].path if name in pipeline.config.libraries else ""
+        text = f"{what} could not be backed up: {why} (tried again by itself)"
+        yield "backup-failed", text, f"df -h {_word(path or pipeline.config.daemon.state_dir)}"
 
 
 def _files_text(count: int) -> str:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +21,8 @@ from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
 from mediad.model import Waiting
+from mediad.steering.adopting import Adopter
+from mediad.steering.changing import Changing
 from mediad.steering.duplicates import duplicates
 from mediad.steering.failures import failures
 from mediad.steering.fields import limited
@@ -27,7 +30,9 @@ from mediad.steering.history import history
 from mediad.steering.importing import Importer
 from mediad.steering.retrying import dismissed, retried
 from mediad.steering.status import Life, counts_document, status, total
+from mediad.steering.verifying import Verification
 from mediad.steering.why import why
+from mediad.steering.wiping import Wiper
 from mediad.store.pauses import Pause
 from mediad.store.reading import Reader
 
@@ -59,7 +64,11 @@ class Daemon:
         self._reader = reader
         self._reload = reload
         self._importer = importer
+        catalogue = Path(life.pipeline.config.daemon.state_dir, "catalogue.db")
+        adopter = Adopter(life.pipeline, reader, catalogue)
+        self._wiper = Wiper(life.pipeline)
         self._paging = anyio.Lock()
+        self._changing = Changing(life.pipeline, reader)
         self._methods: dict[str, Callable[[Call, Reply], Awaitable[Document]]] = {
             "Status": self._status,
             "Pause": self._pause,
@@ -68,6 +77,7 @@ class Daemon:
             "Scan": self._scan,
             "Wait": self._wait,
             "Import": importer.call,
+            "Adopt": adopter.call,
             "Why": self._why,
             "History": self._history,
             "Queue": self._queue,
@@ -75,7 +85,13 @@ class Daemon:
             "Retry": self._retry,
             "Dismiss": self._dismiss,
             "Duplicates": self._duplicates,
+            "Verify": self._verify,
+            "SafeToWipe": self._safe_to_wipe,
             "Monitor": self._monitor,
+            "Undo": self._undo,
+            "Trash": self._trash,
+            "Refile": self._refile,
+            "Prune": self._prune,
         }
 
     async def call(self, call: Call, reply: Reply) -> Document:
@@ -122,11 +138,15 @@ class Daemon:
             raise InvalidParameter("names")
         known = [*self._pipeline.config.watches, *self._pipeline.config.libraries]
         for name in call.parameters["names"] or ():
-            if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(known) or 'none'}"
-                raise NoSuchName(name, hint)
+            self._see_known(name, known)
         return list(dict.fromkeys(call.parameters["names"] or ()))
+
+    @staticmethod
+    def _see_known(name: str, known: Sequence[str]) -> None:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(known) or 'none'}"
+            raise NoSuchName(name, hint)
 
     # -- looking and waiting --------------------------------------------------------------------------
 
@@ -194,12 +214,7 @@ class Daemon:
 
     async def _history(self, call: Call, reply: Reply) -> Document:
         asked = call.parameters
-        since = None
-        if asked["since"] is not None:
-            try:
-                since = time_from(asked["since"])
-            except ValueError as error:
-                raise InvalidParameter("since") from error
+        since = _since(call)
         page = functools.partial(
             history,
             self._reader,
@@ -291,6 +306,22 @@ class Daemon:
             raise NotKnown("nothing that failed or is quarantined is known there", path=paths[0])
         return {"dismissed": count}
 
+    async def _undo(self, call: Call, reply: Reply) -> Document:
+        return await self._changing.undo(call, reply, self._paths(call), _since(call))
+
+    async def _trash(self, call: Call, reply: Reply) -> Document:
+        return await self._changing.trash(call, reply, self._paths(call))
+
+    async def _refile(self, call: Call, reply: Reply) -> Document:
+        if (library := call.parameters["library"]) is not None:
+            self._see_known(library, list(self._pipeline.config.libraries))
+        return await self._changing.refile(call, reply, self._paths(call), library)
+
+    async def _prune(self, call: Call, reply: Reply) -> Document:
+        if (under := path_from(call.parameters, "under")) is not None:
+            self._may_name(call, under)
+        return await self._changing.prune(call, reply, under)
+
     def _paths(self, call: Call) -> list[bytes]:
         paths = paths_from(call.parameters)
         for path in paths:
@@ -310,6 +341,12 @@ class Daemon:
         if not any(plain == root or plain.startswith(root.rstrip(b"/") + b"/") for root in roots):
             raise NotPermitted("lies in no watch and no library", path=path, remedy="root may name any path")
 
+    async def _verify(self, call: Call, reply: Reply) -> Document:
+        return await Verification(self._pipeline, call, reply, self._paths(call)).run()
+
+    async def _safe_to_wipe(self, call: Call, reply: Reply) -> Document:
+        return await self._wiper.call(call, reply)
+
     # -- following ------------------------------------------------------------------------------------
 
     async def _monitor(self, call: Call, reply: Reply) -> Document:
@@ -322,6 +359,20 @@ class Daemon:
                     await reply(_event(event))
                 if lost:
                     await reply(_event(Event(self._pipeline.clock.micros(), "lost"), lost))
+
+
+def _since(call: Call) -> int | None:
+    """The time that a call names, microseconds since the epoch.
+
+    Raises:
+        InvalidParameter: it is none.
+    """
+    if call.parameters["since"] is None:
+        return None
+    try:
+        return time_from(call.parameters["since"])
+    except ValueError as error:
+        raise InvalidParameter("since") from error
 
 
 def _paused(pause: Pause) -> dict[str, object]:

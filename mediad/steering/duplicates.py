@@ -8,12 +8,11 @@ import anyio.to_thread
 
 from mediad.control.protocol import InvalidParameter, path_fields
 from mediad.steering.fields import limited
-from mediad.store.copies import Copy, Group, groups, unread
+from mediad.store.copies import Group, groups, unread
 from mediad.store.reading import Reader
 
 _PAGE = 500
 _LONGEST_PAGE = 1000
-_UNDATED = b"Undated/"  # where the default layout puts what has no date
 
 
 async def duplicates(reader: Reader, after: str | None = None, limit: int | None = None) -> dict[str, object]:
@@ -45,15 +44,9 @@ def _told(group: Group) -> dict[str, object]:
     return {
         "kind": "exact",
         "distance": 0,
-        **path_fields("best", min(group.files, key=_rank).path),
+        **path_fields("best", min(group.files, key=lambda file: file.rank).path),
         "files": [
             {**path_fields("path", file.path), "digest": group.digest.hex(), "size": file.size}
             for file in group.files
         ],
     }
-
-
-def _rank(file: Copy) -> tuple[bool, bool, int]:
-    """The best comes first: what mediad filed, then what lies under its date, then what is oldest."""
-    undated = file.dated is False or file.within.startswith(_UNDATED)
-    return file.found, undated, file.id

@@ -17,6 +17,7 @@ _LONGEST_PAGE = 1000
 
 # What a step did to its file, where the file's own row tells a later story.
 _OUTCOMES = {"quarantine": "quarantined", "trash": "duplicate"}
+_FILES = ("move", "copy", "hardlink", "adopt")
 
 
 async def history(
@@ -57,7 +58,7 @@ def _row(step: Done) -> dict[str, object]:
         "batch": step.batch,
         "time": time_text(step.time),
         "action": step.action,
-        "outcome": step.outcome if told else _OUTCOMES.get(step.action),
+        "outcome": _outcome(step),
         **path_fields("source", under(step.root, step.source)),
         **path_fields("destination", below(step.library, step.destination)),
         "digest": step.digest.hex() if step.digest and told else None,
@@ -67,6 +68,13 @@ def _row(step: Done) -> dict[str, object]:
         "offset": offset_text(step.offset_min) if told else None,
         "taken_source": step.taken_source if told else None,
         "confidence": step.confidence if told else None,
-        "reason": step.reason if told else "",
-        "undone": False,  # nothing can be undone yet
+        "reason": step.reason if told and not step.moved else "",
+        "undone": bool(step.undone),
     }
+
+
+def _outcome(step: Done) -> str | None:
+    """What the step did to its file."""
+    if step.moved:
+        return "filed" if step.action in _FILES else _OUTCOMES.get(step.action)
+    return _OUTCOMES.get(step.action) if step.overtaken else step.outcome

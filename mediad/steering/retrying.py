@@ -1,4 +1,7 @@
-"""`Retry` and `Dismiss`: files that failed or are quarantined are taken again, or reported no more."""
+"""`Retry` and `Dismiss`: files that failed or are quarantined are taken again, or reported no more.
+
+What was undone, or has content that was moved to trash, is taken again, too, if it is named.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from mediad.files import Tree, stat_of
 from mediad.ingest.pipeline import Pipeline
 from mediad.library import QUARANTINE
 from mediad.model import Kept, Sighting
+from mediad.store.left import left_at, left_below, scopes
 from mediad.store.reading import Reader
 from mediad.store.troubles import Troubled, dismiss, named_among, troubles
 
@@ -47,9 +51,9 @@ async def retried(
     """
     found = await _all_troubles(reader)
     if paths:
-        found = _with_their_sets(found, named_among(found, paths))
+        found = [*_with_their_sets(found, named_among(found, paths)), *await _left(reader, paths)]
         if not found:
-            raise NotKnown("nothing that failed or is quarantined is known there", path=next(iter(paths)))
+            raise NotKnown("nothing is known there that could be tried again", path=next(iter(paths)))
     verdicts = [*_elsewhere(pipeline, found)]
     for library, group in _by_library(pipeline, found).items():
         verdicts += await anyio.to_thread.run_sync(_in_quarantine, pipeline, library, group)
@@ -100,6 +104,22 @@ async def _all_troubles(reader: Reader) -> list[Troubled]:
         found += page
         if len(page) < _PAGE:
             return found
+
+
+async def _left(reader: Reader, paths: Collection[bytes]) -> list[Troubled]:
+    """What lies under these names and is not taken by itself; a set whole."""
+    found: dict[int, Troubled] = {}
+    for path in paths:
+        for scope in await reader.run(functools.partial(scopes, path=path)):
+            if scope.path:
+                told = await reader.run(functools.partial(left_at, scope=scope))
+                found |= {one.id: one for one in told}
+            after: bytes | None = b""
+            while after is not None:
+                ask = functools.partial(left_below, scope=scope, after=after)
+                told, after = await reader.run(ask)
+                found |= {one.id: one for one in told}
+    return list(found.values())
 
 
 def _with_their_sets(every: Iterable[Troubled], chosen: list[Troubled]) -> list[Troubled]:

@@ -72,8 +72,13 @@ class Finder:
         self._users: dict[int, tuple[Pulse, anyio.CapacityLimiter]] = {}
         self._roots: dict[str, Pulse] = {}
 
-    async def find(self, config: Config, paths: Sequence[bytes], peer: Peer) -> Sources:
+    async def find(
+        self, config: Config, paths: Sequence[bytes], peer: Peer, *, watched: bool = False
+    ) -> Sources:
         """What these paths mean.
+
+        Args:
+            watched: they may lie in watches, or have them in them.
 
         Raises:
             InvalidParameter, SourceGone, NotPermitted, Refused: this cannot be imported.
@@ -90,7 +95,7 @@ class Finder:
             sources = [await self._source(pulse, path, peer) for path in asked]
         configured = await self._configured(config)
         for source in sources:
-            _see_apart(source, configured)
+            _see_apart(source, [root for root in configured if not (watched and root.kind == "watch")])
         return _together(sources, peer)
 
     async def _source(self, pulse: Pulse, path: bytes, peer: Peer) -> _Source:

@@ -13,7 +13,7 @@ from mediad.ingest.health import Health
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
-from mediad.ingest.shelf import Shelf, State
+from mediad.ingest.shelf import Shelf
 from mediad.model import Counts, Result, Sighting
 from mediad.steering.attention import attention
 
@@ -134,14 +134,14 @@ def _library(pipeline: Pipeline, shelf: Shelf) -> dict[str, object]:
     return {
         "name": shelf.settings.name,
         **path_fields("path", os.fsencode(shelf.settings.path)),
-        "state": str(State.ADOPTING if shelf.arriving else shelf.state),
+        "state": str(shelf.told),
         "error": shelf.error or None,
         "paused": pause is not None,
         "paused_until": time_text(pause.until) if pause else None,
         "files": files,
         "bytes": size,
         "free_bytes": shelf.free,
-        "last_verify": None,
+        "last_verify": time_text(pipeline.verifier.last(shelf.id)),
     }
 
 

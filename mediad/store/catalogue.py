@@ -13,6 +13,9 @@ from mediad.layout import key_of
 from mediad.model import Identity, Sighting, Stat
 from mediad.store.journal import replace_earlier
 
+FOR_EVER = 2**62
+"""A time that never comes, in microseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -34,6 +37,7 @@ class Arrival:
     ino: int
     stays: bool
     digest: bytes | None
+    moving: bool = False
 
     def is_same(self, stat: Stat) -> bool:
         """Exactly this state of this file."""
@@ -49,31 +53,33 @@ class Arrival:
         same = (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
         return same and not self.stays
 
-    def outdated(self, sighting: Sighting, started: int) -> bool:
+    def outdated(self, sighting: Sighting, started: int, now: int = FOR_EVER) -> bool:
         """Was it ignored by what an earlier configuration said?
 
         Args:
             started: when the one in force was read, microseconds.
+            now: what is later was recorded by a clock that was ahead, and nobody knows when.
         """
         if self.code == "excluded":
             return not sighting.excluded
-        return self.code == "rule" and self.seen < started
+        return self.code == "rule" and not started <= self.seen <= now
 
-    def settles(self, stat: Stat, *, local: bool, retry_since: int) -> bool:
+    def settles(self, stat: Stat, *, local: bool, retry_since: int, now: int = FOR_EVER) -> bool:
         """Does this row tell the end of the file that is seen now, so that nothing needs to be done?
 
         Args:
             local: inodes are stable; elsewhere size and mtime have to do (FAT keeps times to 2 s).
             retry_since: a failure before this time (microseconds) is tried again.
+            now: so is one after it, which was recorded by a clock that was ahead.
         """
-        if self.outcome is None:  # its step is open, and recovery will end it
+        if self.outcome is None or self.moving:  # its step is open, and whoever took it will end it
             return True
         if self.outcome == "gone":
             return False
         if self.outcome == "failed":
             # not by ctime, which our own attempts change
             same = (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
-            return same and self.code != "reverted" and self.seen > retry_since
+            return same and self.code != "reverted" and retry_since < self.seen <= now
         if self.is_same(stat):
             return True
         near = abs(self.mtime_ns - stat.mtime_ns) <= 2_000_000_000
@@ -81,7 +87,8 @@ class Arrival:
 
 
 _NEWEST = """
-SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays, digest
+SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays,
+ EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent'), digest
 FROM arrival WHERE watch = ? AND path = ? ORDER BY id DESC LIMIT 1"""
 
 
@@ -90,8 +97,8 @@ def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arri
     row = connection.execute(_NEWEST, (watch, path)).fetchone()
     if row is None:
         return None
-    *values, stays, digest = row
-    return Arrival(*values, bool(stays), digest)  # type: ignore[call-arg]  # mypy counts the star as one
+    *values, stays, moving, digest = row
+    return Arrival(*values, bool(stays), digest, bool(moving))  # type: ignore[call-arg]  # mypy counts the star as one
 
 
 def passing_outcome(connection: apsw.Connection, watch: str, path: bytes) -> str:
@@ -146,6 +153,7 @@ def remember_library(connection: apsw.Connection, name: str, marker: str, path: 
         (marker, name, path),
     )
     connection.execute("UPDATE library SET name = '' WHERE name = ? AND marker <> ?", (name, marker))
+    connection.execute("UPDATE place SET root = ? WHERE key = 'library:' || ?", (path, marker))
     known = known_library(connection, name)
     assert known is not None
     return known
@@ -157,10 +165,12 @@ def remember_found(
     """Record what a look at a library showed: path, name key and stat of each file.
 
     A file whose size or mtime is not what was recorded loses its digest: it is no witness until read again.
+    Where one went missing and another took its name, the one that went stays missing.
     """
     for path, key, stat in found:
         row = connection.execute(
-            "SELECT id, size, mtime_ns, missing FROM file WHERE library = ? AND name_key = ? AND path = ?",
+            "SELECT id, size, mtime_ns, missing FROM file WHERE library = ? AND name_key = ? AND path = ?"
+            " ORDER BY missing, id DESC",
             (library, key, path),
         ).fetchone()
         if row is None:
@@ -286,8 +296,9 @@ def under_way(connection: apsw.Connection, sighting: Sighting) -> bool:
         ).fetchone()
     else:
         row = connection.execute(
-            "SELECT 1 FROM arrival JOIN step ON step.id = arrival.id"
-            " WHERE arrival.watch = ? AND path = ? AND outcome IS NULL AND step.source IS NULL",
+            "SELECT 1 FROM arrival JOIN step ON step.arrival = arrival.id"
+            " WHERE arrival.watch = ? AND path = ? AND step.state = 'intent'"
+            " AND (step.change NOT NULL OR (step.id = arrival.id AND step.source IS NULL))",
             (sighting.watch, sighting.path),
         ).fetchone()
     return row is not None
@@ -321,7 +332,7 @@ def tally(connection: apsw.Connection) -> Tally:
     filed = imports = 0
     for outcome, dismissed, imported, count, size in connection.execute(
         "SELECT outcome, dismissed, watch LIKE 'import:%' AS imported, sum(files), sum(bytes) FROM tally"
-        " GROUP BY outcome, dismissed, imported"
+        " WHERE watch NOT LIKE 'library:%' GROUP BY outcome, dismissed, imported"
     ):
         files[outcome] += count
         filed += size if outcome == "filed" else 0

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import apsw
 
+from mediad.layout import key_of
 from mediad.store.paths import under
 from mediad.store.reading import WINDOW
 
+_UNDATED = b"Undated/"  # where the default layout puts what has no date
 _LAST = b"\xff" * 33  # no digest is higher
 
 
@@ -20,6 +22,7 @@ class Copy(NamedTuple):
         path: absolute. within: the path below its library.
         found: mediad did not bring it.
         dated: it was filed by a date; None where that is not known.
+        library: its library's row. item: the set that it belongs to, None where it was found.
     """
 
     id: int
@@ -28,6 +31,15 @@ class Copy(NamedTuple):
     size: int
     found: bool
     dated: bool | None
+    library: int = 0
+    mtime_ns: int = 0
+    item: int | None = None
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """The best comes first: what mediad filed, then what lies under its date, then what is oldest."""
+        undated = self.dated is False or self.within.startswith(_UNDATED)
+        return self.found, undated, self.id
 
 
 class Group(NamedTuple):
@@ -39,13 +51,20 @@ class Group(NamedTuple):
 
 # Companions are never copies on their own.
 _FILES = """
-SELECT file.id, library.path, file.path, file.size, file.role = 'found', step.id, arrival.taken IS NOT NULL
+SELECT file.id, library.path, file.path, file.size, file.role = 'found', step.id, arrival.taken IS NOT NULL,
+    file.library, file.mtime_ns, file.item
 FROM file
 JOIN library ON library.id = file.library AND library.name <> ''
 LEFT JOIN step ON step.id = file.step
 LEFT JOIN arrival ON arrival.id = step.arrival
 WHERE file.digest = ? AND file.role <> 'companion' AND NOT file.missing
 ORDER BY file.id"""
+
+_COLUMNS = "SELECT id, path, size, mtime_ns, digest, role, item FROM file WHERE NOT missing"
+_BESIDE = f"""
+{_COLUMNS} AND library = ?1 AND id <> ?2 AND item = ?3 UNION
+{_COLUMNS} AND library = ?1 AND id <> ?2 AND name_key > ?4 AND name_key < ?5
+ORDER BY id"""
 
 
 def groups(connection: apsw.Connection, after: bytes, limit: int) -> tuple[list[Group], bytes | None]:
@@ -75,9 +94,28 @@ def groups(connection: apsw.Connection, after: bytes, limit: int) -> tuple[list[
 
 def _files(connection: apsw.Connection, digest: bytes) -> list[Copy]:
     return [
-        Copy(id_, under(root, path), path, size, bool(found), None if step is None else bool(dated))
-        for id_, root, path, size, found, step, dated in connection.execute(_FILES, (digest,))
+        Copy(id_, under(root, path), path, size, bool(found), None if step is None else bool(dated), *more)
+        for id_, root, path, size, found, step, dated, *more in connection.execute(_FILES, (digest,))
     ]
+
+
+class Beside(NamedTuple):
+    """A file that lies beside another one, or is of its set; the attributes are those of the table."""
+
+    id: int
+    within: bytes
+    size: int
+    mtime_ns: int
+    digest: bytes | None
+    role: str
+    item: int | None
+
+
+def beside(connection: apsw.Connection, file: Copy) -> list[Beside]:
+    """What is of a library file's set, or shares its folder and stem's begin, whoever put it there."""
+    stem = key_of(file.within.rpartition(b".")[0] or file.within)
+    rows = connection.execute(_BESIDE, (file.library, file.id, file.item, stem + b".", stem + b"/"))
+    return [Beside(*row) for row in rows]
 
 
 def unread(connection: apsw.Connection) -> int:

@@ -22,6 +22,9 @@ from mediad.errors import CatalogueBroken, SchemaTooNew
 
 T = TypeVar("T")
 
+REBUILD = "stop mediad and run `mediad rebuild`, which makes it anew from its backups and the libraries"
+"""What helps where the catalogue is damaged."""
+
 
 def _migrations() -> list[str]:
     folder = resources.files("mediad.store") / "sql"
@@ -46,8 +49,20 @@ def open_database(path: Path) -> apsw.Connection:
         _migrate(connection, path)
     except (OSError, apsw.Error) as error:
         what = error.strerror if isinstance(error, OSError) else error
-        raise CatalogueBroken(f"the catalogue cannot be used: {what}", path=os.fspath(path)) from error
+        raise CatalogueBroken(
+            f"the catalogue cannot be used: {what}", path=os.fspath(path), remedy=remedy(error, "")
+        ) from error
     return connection
+
+
+def remedy(error: Exception, otherwise: str) -> str:
+    """What helps against an error of the database.
+
+    Args:
+        otherwise: where the database itself is not damaged.
+    """
+    damaged = isinstance(error, apsw.CorruptError | apsw.NotADBError)
+    return REBUILD if damaged else otherwise
 
 
 def _make_private(path: Path) -> None:
@@ -85,6 +100,15 @@ def open_copy(path: Path) -> apsw.Connection:
         what = error.strerror if isinstance(error, OSError) else error
         raise CatalogueBroken(f"the catalogue cannot be read: {what}", path=os.fspath(path)) from error
     return copy
+
+
+def migrate(connection: apsw.Connection, path: Path) -> None:
+    """Bring the schema of a copy, or of a new file, up to date; nothing of it is kept.
+
+    Raises:
+        SchemaTooNew.
+    """
+    _migrate(connection, path, keep=False)
 
 
 def _open_for_reading(path: Path) -> apsw.Connection:
@@ -139,11 +163,16 @@ def _back_up(connection: apsw.Connection, target: Path) -> None:
 
 
 class Database:
-    """The daemon's one connection. Units of work queue up and run one at a time."""
+    """The daemon's one connection. Units of work queue up and run one at a time.
+
+    Attributes:
+        changes: counts rows that were changed.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._one = anyio.CapacityLimiter(1)
+        self.changes = 0
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` in a thread within one transaction; durable when this returns.
@@ -159,6 +188,7 @@ class Database:
             try:
                 result = work(self._connection)
                 self._connection.execute("COMMIT")
+                self.changes = self._connection.total_changes()
             except BaseException:
                 if self._connection.in_transaction:  # some errors have rolled it back already
                     self._connection.execute("ROLLBACK")
@@ -169,7 +199,8 @@ class Database:
             return await anyio.to_thread.run_sync(unit, limiter=self._one)
         except apsw.Error as error:
             raise CatalogueBroken(
-                f"the catalogue cannot be used: {error}", remedy="see that its disk is whole and has room"
+                f"the catalogue cannot be used: {error}",
+                remedy=remedy(error, "see that its disk is whole and has room"),
             ) from error
 
     def close(self) -> None:

@@ -18,9 +18,11 @@ class Done(NamedTuple):
     Attributes:
         position: where the walk that found it was.
         time: microseconds since the epoch.
-        root: the batch's, and `source` the path below it.
-        library: its folder, and `destination` the path below it.
+        root: the folder that it came from, and `source` the path below it.
+        library: the folder that it went to, and `destination` the path below it.
         taken: local time as the catalogue has it; like what follows it the principal's, since that decided.
+        undone: it was taken back, and that stands. moved: the file was moved again since, and its outcome and
+            reason are of that.
         overtaken: the file's path tells a later story, and all that is not of the step is of that one.
     """
 
@@ -44,6 +46,8 @@ class Done(NamedTuple):
     offset_min: int | None
     taken_source: str | None
     confidence: str | None
+    undone: int
+    moved: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,16 @@ class Place(NamedTuple):
 
 
 _COLUMNS = """
-    step.id, step.item, step.batch, step.time, step.action, batch.root, coalesce(step.source, arrival.path),
-    library.path, step.destination, arrival.outcome, arrival.reason, arrival.size, arrival.digest,
-    arrival.kind, arrival.id > step.id, lead.taken, lead.offset_min, lead.source, lead.confidence"""
+    step.id, step.item, step.batch, step.time, step.action,
+    coalesce(origin.path, iif(step.change IS NULL, batch.root, coalesce(place.root, batch.root))),
+    coalesce(step.source, arrival.path),
+    iif(step.library IS NULL, place.root, library.path), step.destination,
+    coalesce(json_extract(step.change, '$.will_be.outcome'), arrival.outcome),
+    iif(step.change IS NULL, arrival.reason, step.note), arrival.size, arrival.digest,
+    arrival.kind, arrival.id > step.id, lead.taken, lead.offset_min, lead.source, lead.confidence,
+    step.undone IS NOT NULL, step.change IS NULL AND EXISTS (
+        SELECT 1 FROM step AS later
+        WHERE later.arrival = step.arrival AND later.id > step.id AND later.change NOT NULL)"""
 
 # The principal of a companion that came later is in the set of the file beside which it went.
 _ALL = f"""
@@ -80,6 +91,8 @@ FROM step
 JOIN arrival ON arrival.id = step.arrival
 JOIN batch ON batch.id = step.batch
 LEFT JOIN library ON library.id = step.library
+LEFT JOIN library AS origin ON origin.id = step.origin
+LEFT JOIN place ON place.key = arrival.watch
 LEFT JOIN file AS witness ON witness.id = step.witness
 LEFT JOIN step AS head ON head.id = CASE
     WHEN step.id <> step.item THEN step.item
@@ -100,6 +113,8 @@ CROSS JOIN step ON step.item = head.id AND step.state = 'done'
 CROSS JOIN arrival ON arrival.id = step.arrival AND arrival.outcome = 'filed' AND arrival.id <= step.id
 CROSS JOIN batch ON batch.id = step.batch
 LEFT JOIN library ON library.id = step.library
+LEFT JOIN library AS origin ON origin.id = step.origin
+LEFT JOIN place ON place.key = arrival.watch
 WHERE lead.confidence = 'low' AND lead.id >= :position AND lead.id <= :upto
     AND (lead.id, step.id) > (:position, :step) AND step.time >= :since {{batch}}
 ORDER BY lead.id, head.id, step.id LIMIT :limit"""  # noqa: S608

@@ -192,14 +192,18 @@ class OpenStep:
     """An intent that a crash left behind.
 
     Attributes:
+        destination: in the library; without one, below `root`; None where nothing moves.
         root: the folder that `path` is below, as it was then.
         home: the root, as it is now, of the library in whose quarantine the file lies; None: in a watch.
+        origin: the row of the library in which `path` is, and `origin_root` its root; None: below `root`.
+        identity: of the folder `root`, "" where that is not known.
+        keeps: the file there stays. shifts: it is of those that `store.changes` keeps.
     """
 
     id: int
     item: int
     action: str
-    library: int
+    library: int | None
     destination: bytes | None
     watch: str
     root: bytes
@@ -208,20 +212,35 @@ class OpenStep:
     mtime_ns: int
     digest: bytes
     home: bytes | None = None
+    origin: int | None = None
+    origin_root: bytes | None = None
+    identity: str = ""
+    keeps: bool = False
+    shifts: bool = False
+
+    @property
+    def keeper(self) -> int | None:
+        """The row of the library whose recovery has to end it."""
+        return self.origin if self.library is None else self.library
 
 
 def open_steps(connection: apsw.Connection) -> list[OpenStep]:
     """All intents, oldest first."""
     rows = connection.execute(
-        "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch, batch.root,"
+        "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch,"
+        " iif(step.change IS NULL, batch.root, coalesce(place.root, batch.root)),"
         " coalesce(step.source, arrival.path), arrival.size, arrival.mtime_ns, arrival.digest,"
-        " home.path FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
-        " LEFT JOIN library AS home ON step.source IS NOT NULL AND home.id = ("
+        " home.path, step.origin, origin.path, coalesce(place.identity, ''), step.keeps <> 0,"
+        " step.change IS NOT NULL"
+        " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
+        " LEFT JOIN place ON place.key = arrival.watch"
+        " LEFT JOIN library AS origin ON origin.id = step.origin"
+        " LEFT JOIN library AS home ON step.source IS NOT NULL AND step.origin IS NULL AND home.id = ("
         "  SELECT put.library FROM step AS put WHERE put.arrival = step.arrival AND put.action = 'quarantine'"
         "  AND put.state = 'done' ORDER BY put.id DESC LIMIT 1)"
         " WHERE step.state = 'intent' ORDER BY step.id"
     )
-    return [OpenStep(*row) for row in rows]
+    return [OpenStep(*row[:15], *map(bool, row[15:])) for row in rows]
 
 
 def open_names(connection: apsw.Connection) -> list[tuple[int, str, bytes]]:
@@ -229,7 +248,7 @@ def open_names(connection: apsw.Connection) -> list[tuple[int, str, bytes]]:
     rows = connection.execute(
         "SELECT step.id, batch.watch, coalesce(step.source, arrival.path)"
         " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
-        " WHERE step.state = 'intent'"
+        " WHERE step.state = 'intent' AND step.change IS NULL"
     )
     return [(int(id_), str(root), bytes(place)) for id_, root, place in rows]
 
@@ -243,20 +262,38 @@ def set_of(connection: apsw.Connection, step: OpenStep) -> int | None:
 
 
 def last_id(connection: apsw.Connection) -> int:
-    """The highest id that arrivals and steps, which share one sequence, have used."""
+    """The highest id that arrivals, steps and batches, which share one sequence, have used."""
     row = connection.execute(
-        "SELECT max((SELECT coalesce(max(id), 0) FROM arrival), (SELECT coalesce(max(id), 0) FROM step))"
+        "SELECT max((SELECT coalesce(max(id), 0) FROM arrival), (SELECT coalesce(max(id), 0) FROM step),"
+        " (SELECT coalesce(max(id), 0) FROM batch))"
     ).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def open_batch(connection: apsw.Connection, watch: str, root: bytes, label: str, now: int) -> int:
-    """Start a batch; returns its id."""
+def open_batch(
+    connection: apsw.Connection, watch: str, root: bytes, label: str, now: int, id_: int | None = None
+) -> int:
+    """Start a batch; returns its id.
+
+    Args:
+        id_: from the sequence of arrivals and steps, so that a number names one thing; None for any.
+    """
     connection.execute(
-        "INSERT INTO batch (watch, root, label, started) VALUES (?, ?, ?, ?)", (watch, root, label, now)
+        "INSERT INTO batch (id, watch, root, label, started) VALUES (?, ?, ?, ?, ?)",
+        (id_, watch, root, label, now),
     )
     return connection.last_insert_rowid()
+
+
+def taken_from(connection: apsw.Connection, watch: str, identity: str) -> None:
+    """Files are taken from this very folder: what goes back there has to find it.
+
+    Args:
+        identity: see `Files.identity`; "" where it is not known.
+    """
+    if identity:
+        connection.execute("UPDATE place SET identity = ? WHERE key = ?", (identity, watch))
 
 
 def close_batch(connection: apsw.Connection, batch: int, now: int) -> None:

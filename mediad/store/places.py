@@ -31,7 +31,7 @@ def settle_watches(connection: apsw.Connection, watches: Mapping[str, bytes]) ->
         if connection.execute("SELECT 1 FROM place WHERE key = ?", (name,)).fetchone() is not None:
             continue
         before = connection.execute(
-            "SELECT key FROM place WHERE root = ? AND kind <> 'import'"
+            "SELECT key FROM place WHERE root = ? AND kind <> 'import' AND key NOT LIKE 'library:%'"
             " ORDER BY kind = 'watch' DESC, key DESC",
             (root,),
         ).fetchall()

@@ -16,6 +16,7 @@ import anyio.to_thread
 import apsw
 
 from mediad.errors import CatalogueBroken
+from mediad.store.database import remedy
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Reader:
             return await anyio.to_thread.run_sync(unit, limiter=self._one)
         except apsw.Error as error:
             raise CatalogueBroken(
-                f"the catalogue cannot be read: {error}", remedy="see that its disk is whole"
+                f"the catalogue cannot be read: {error}", remedy=remedy(error, "see that its disk is whole")
             ) from error
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import apsw
 
 from mediad.layout import key_of
+from mediad.store.changes import FOUND
 from mediad.store.paths import below, under
 from mediad.store.whereabouts import Subject
 
@@ -128,7 +129,7 @@ def _arrived(connection: apsw.Connection, arrival: int) -> Account:
     place, size, mtime_ns = _place(connection, seen, steps, source)
     return Account(
         origin=origin,
-        source=source,
+        source=None if seen.watch.startswith(FOUND) else source,
         seen=seen,
         dated=_dated(connection, seen, steps),
         steps=steps,
@@ -199,6 +200,10 @@ def _place(
 ) -> tuple[bytes | None, int, int]:
     """Where the file should be, its size and mtime there."""
     for step in reversed(steps):
+        if step.state == "done" and step.action == "expire":
+            return None, seen.size, seen.mtime_ns
+        if step.state == "done" and step.library is None and step.path is not None:  # back where it was
+            break
         if step.state == "done" and step.destination is not None and _stands(step, seen):
             assert step.path is not None
             row = connection.execute(

@@ -67,7 +67,13 @@ def _in_library(connection: apsw.Connection, library: int, path: bytes) -> list[
         " ORDER BY missing, id DESC LIMIT ?",
         (library, key_of(path), path, _MOST),
     )
-    return [_brought_by(connection, library, path, *row) for row in list(rows)]
+    found = [_brought_by(connection, library, path, *row) for row in list(rows)]
+    left = connection.execute(  # what was trashed, put elsewhere or taken back
+        "SELECT arrival FROM step WHERE origin = ? AND source = ? AND state = 'done' AND NOT keeps"
+        " ORDER BY id DESC LIMIT ?",
+        (library, path, _MOST),
+    )
+    return [*found, *(Subject("arrival", row[0]) for row in left)]
 
 
 def _put_away(
@@ -83,7 +89,7 @@ def _put_away(
         return []
     rows = connection.execute(
         "SELECT arrival, library, destination FROM step"
-        " WHERE id = ? AND action IN ('trash', 'quarantine') AND destination IS NOT NULL",
+        " WHERE id = ? AND substr(destination, 1, 8) = X'2E6D65646961642F'",  # .mediad/
         (int(number),),
     )
     return [

@@ -9,6 +9,7 @@ import apsw
 from mediad.layout import key_of
 from mediad.model import Holder
 from mediad.store.catalogue import stem_of
+from mediad.store.changes import was_deleted
 from mediad.store.places import IMPORT
 
 
@@ -38,6 +39,10 @@ class CatalogueWorld:
             Holder(row[0], self._names[row[1]], row[2], row[3]) for row in rows if row[1] in self._names
         ]
         return [holder for holder in holders if library is None or holder.library == library]
+
+    def deleted(self, digest: bytes) -> bool:
+        """See `ingest.plan.World`."""
+        return was_deleted(self._connection, digest)
 
     def taken(self, library: str, key: bytes) -> bool:
         """See `ingest.plan.World`."""

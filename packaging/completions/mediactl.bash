@@ -7,7 +7,8 @@ _mediactl_names() {
 
 _mediactl() {
     local commands='
-        status pause resume reload scan wait import why history queue failures retry dismiss duplicates monitor'
+        status pause resume reload scan wait import adopt why history queue failures retry dismiss undo
+        trash refile duplicates verify safe-to-wipe monitor'
     local shared='--help --json --socket --user --system' command='' word options=''
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
@@ -25,6 +26,20 @@ _mediactl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
+    --accept)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --keep)
+        mapfile -t COMPREPLY < <(compgen -W 'best oldest' -- "$current")
+        return
+        ;;
+    --under)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
     --library)
         mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current")
         return
@@ -40,8 +55,14 @@ _mediactl() {
     pause) options='--for' ;;
     wait) options='--timeout' ;;
     import) options='--library --label -n --dry-run' ;;
+    adopt) options='-n --dry-run' ;;
     history) options='--since --batch --doubtful' ;;
     retry) options='--unparsed -n --dry-run' ;;
+    undo) options='--since -n --dry-run -y --yes' ;;
+    trash) options='-n --dry-run -y --yes' ;;
+    refile) options='--library -n --dry-run -y --yes' ;;
+    verify) options='--accept --resume' ;;
+    duplicates) options='--prune --under --keep -n --dry-run -y --yes' ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$shared $options" -- "$current")
@@ -49,8 +70,8 @@ _mediactl() {
     fi
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current") ;;
-    pause | resume | scan) mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current") ;;
-    import | why | retry | dismiss)
+    pause | resume | scan | adopt) mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current") ;;
+    import | why | retry | dismiss | undo | trash | refile | verify | safe-to-wipe)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

@@ -1,7 +1,7 @@
 # bash completion for mediad; loaded by bash-completion, or with `source`
 
 _mediad() {
-    local commands='run init check-config plan' command='' word options
+    local commands='run init check-config plan rebuild' command='' word options
     local keys='
         duplicates.exact= duplicates.scope= duplicates.deleted= duplicates.similar=
         duplicates.similar_distance= dates.timezone= dates.sources= dates.mtime= dates.earliest= trash.keep=
@@ -15,7 +15,7 @@ _mediad() {
 
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        run | init | check-config | plan)
+        run | init | check-config | plan | rebuild)
             command=$word
             break
             ;;
@@ -43,7 +43,7 @@ _mediad() {
     case $command in
     run) options='--help --once --config --set' ;;
     init) options='--help --watch --library --system --config' ;;
-    check-config) options='--help --config --set' ;;
+    check-config | rebuild) options='--help --config --set' ;;
     plan) options='--help --list --config --set' ;;
     *) options='--help --version --config' ;;
     esac

@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Thousands of runs have nothing to say."""
+def quiet(may_block: None) -> Iterator[None]:
+    """Thousands of runs have nothing to say, and most of them have no threads; see `tests.crash.inline`."""
     logger = logging.getLogger("mediad")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -47,6 +47,9 @@ class Faults:
         lasting: every later operation of that kind fails, too.
         storm: seeds failures of one operation in `_STORM` of `kinds`, from the first on.
         meddle_at: the number, from 1, of the operation of one of `kinds` before which `meddle` is called.
+
+    Attributes:
+        seen: the operations of `kinds` that were about to be done, in their order.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Faults:
         self.meddle = meddle
         self.changes = 0
         self.counted = 0
+        self.seen: list[str] = []
         self.hit = ""
         self.dead = False
         self._lock = threading.Lock()
@@ -91,6 +95,7 @@ class Faults:
             if self.kinds is not None and kind not in self.kinds:
                 return
             self.counted += 1
+            self.seen.append(kind)
             if self.counted == self.meddle_at and self.meddle is not None:
                 self.hit = kind
                 self.meddle()
@@ -130,7 +135,8 @@ class FaultyFiles(Files):
     def link(self, fd: int, name: bytes, dir_fd: int) -> None:
         self._faults.before("link")
         source = os.readlink(os.fsencode(f"/proc/self/fd/{fd}"))
-        if source.startswith(self._far):
+        there = os.readlink(os.fsencode(f"/proc/self/fd/{dir_fd}"))
+        if any(source.startswith(root) != there.startswith(root) for root in self._far):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         if source.startswith(self._unlinkable):
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))

@@ -4,6 +4,8 @@ runs once in this process, fast.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import itertools
 import os
@@ -26,10 +28,11 @@ from mediad.media.read import read
 from mediad.media.reading import File, Reading
 from mediad.model import Facts
 from mediad.store import journal
-from mediad.store.database import open_database
+from mediad.store.database import Database, open_database
 from mediad.workers import WorkerPool
 from tests import samples
 from tests.crash.faulty import Faults, FaultyDatabase, FaultyFiles
+from tests.crash.inline import inline
 
 CONFIG = """
 [library.photos]
@@ -146,17 +149,29 @@ class Scene:
 
     def config(self) -> configuration.Config:
         """The scene's configuration."""
-        text = CONFIG.format(root=self.root, action=self.action)
-        return configuration.parse(text, file="scene.toml", env={}, home="")
+        return _config(CONFIG.format(root=self.root, action=self.action))
 
-    def run(self, faults: Faults) -> BaseException | None:
-        """`mediad run --once`; returns what ended it early."""
-        far = [self.inbox] if self.method == FAR else []
-        unlinkable = [self.inbox] if self.method == UNLINKABLE else []
-        files = FaultyFiles(faults, far, unlinkable)
+    @property
+    def far(self) -> list[bytes]:
+        """Roots that count as another filesystem."""
+        return [self.inbox] if self.method == FAR else []
+
+    @property
+    def unlinkable(self) -> list[bytes]:
+        """Roots whose files cannot be linked."""
+        return [self.inbox] if self.method == UNLINKABLE else []
+
+    def run(self, faults: Faults, *, threads: bool = False) -> BaseException | None:
+        """`mediad run --once`; returns what ended it early.
+
+        Args:
+            threads: with its threads; without, every run does the same in the same order.
+        """
+        files = FaultyFiles(faults, self.far, self.unlinkable)
         connection = open_database(self.catalogue)
         try:
-            eventloop.run(self._run, files, FaultyDatabase(connection, faults))
+            with contextlib.nullcontext() if threads else inline():
+                eventloop.run(self._run, files, FaultyDatabase(connection, faults))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller judges it
             return error
         finally:
@@ -169,13 +184,18 @@ class Scene:
         if (error := self.run(faults or Faults())) is not None:
             raise error
 
-    async def _run(self, files: FaultyFiles, database: FaultyDatabase) -> None:
+    async def _run(self, files: FaultyFiles, database: Database) -> None:
         last_id = await database.run(journal.last_id)
         pipeline = Pipeline(self.config(), files, Hurry(), database, Reader(), last_id, lambda: False)
         try:
             await pipeline.run(once=True, ready=lambda: None)
         finally:
             pipeline.shelves.close()
+
+
+@functools.cache
+def _config(text: str) -> configuration.Config:
+    return configuration.parse(text, file="scene.toml", env={}, home="")
 
 
 class Hurry(Clock):

@@ -2,100 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
+import itertools
 import random
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 import pytest
 
 from mediad.errors import MediadError
-from mediad.files import Files
+from mediad.files import UNSUPPORTED, Files
 from tests.crash import invariants
 from tests.crash.faulty import CHANGES, Faults
-from tests.crash.scene import FAR, FOUND, KNOWN, MODE, MTIME_NS, UNKNOWN, UNLINKABLE, Scene, inputs
-
-WAYS = {
-    "linked": ("move", ""),
-    "taken": ("move", UNLINKABLE),
-    "moved across": ("move", FAR),
-    "copied": ("copy", ""),
-    "hard-linked": ("hardlink", ""),
-}
+from tests.crash.scene import Scene, inputs
+from tests.crash.verdict import WAYS, before, look, scene_of, wrong
 
 LOOKS = {name for name in vars(Files) if not name.startswith("_")} - CHANGES
 RIGHTS = {"create", "link", "rename", "unlink", "mkdir", "chmod", "open_dir", "open_file"}
 STORMS = 60
+ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE),
+    *(errno.ENAMETOOLONG, errno.ESTALE, errno.EXDEV),
+)
+EACH = 1  # calls of each error and method
 # While one exemplar's step is open the catalogue does not know it as a witness against its twin.
 TWINS = (next(file.content for file in inputs() if file.path == b"same.jpg"),)
 
 
 @pytest.fixture(params=list(WAYS))
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """A scene for each way that files travel, in memory where there is room."""
-    action, method = WAYS[request.param]
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    root = Path(tempfile.mkdtemp(prefix="mediad-crash-", dir=memory))
-    try:
-        found = Scene(root / "scene", action, method, inputs())
-        found.make()
+    with scene_of(request.param) as found:
         yield found
-    finally:
-        shutil.rmtree(root)
-
-
-def look(scene: Scene) -> invariants.Now:
-    return invariants.look({"inbox": scene.inbox}, scene.library, scene.catalogue)
-
-
-def before(scene: Scene, doubled: Collection[bytes] = ()) -> invariants.Before:
-    contents = {b"inbox/" + file.path: file.content for file in scene.inputs}
-    return invariants.Before(contents, {**FOUND, **UNKNOWN}, doubled)
-
-
-def wrong(scene: Scene, failed: str = "", doubled: Collection[bytes] = ()) -> list[str]:
-    """All that is wrong when everything is done.
-
-    Args:
-        failed: the operation that had failed. What could not be read was no witness, and what could not be
-            seen was in no set.
-        doubled: contents that may be in the library twice.
-    """
-    now = look(scene)
-    unread = failed in ("open_root", "open_dir", "open_file", "fstat", "read_into")
-    then = before(scene, (*doubled, KNOWN) if unread else doubled)
-    return [
-        *invariants.wrong(then, now),
-        *as_expected(scene, now, unread=unread, unseen=failed in ("stat_at", "open_file")),
-    ]
-
-
-def as_expected(scene: Scene, now: invariants.Now, *, unread: bool, unseen: bool) -> Iterator[str]:
-    """Each file became what it should, a set stayed together, and metadata travelled."""
-    stories = {story.path.removeprefix(b"inbox/"): story for story in now.stories}
-    for file in scene.inputs:
-        story = stories.get(file.path)
-        if story is None:
-            continue
-        if story.outcome not in file.outcomes and not (unread and file.content == KNOWN):
-            yield f"{file.path!r} became {story.outcome} ({story.code}: {story.reason})"
-        if file.of and file.of in stories and not unseen:
-            yield from _together(story, stories[file.of])
-        if story.destination is not None:
-            result = os.stat(os.path.join(scene.library, story.destination))
-            if (result.st_mode & 0o7777, result.st_mtime_ns) != (MODE, MTIME_NS):
-                yield f"{story.destination!r} has mode {result.st_mode:o}, mtime {result.st_mtime_ns}"
-
-
-def _together(story: invariants.Story, principal: invariants.Story) -> Iterator[str]:
-    if story.item != principal.item:
-        yield f"{story.path!r} is no longer of the set of {principal.path!r}"
-    stem, other = ((one.destination or b"").partition(b".")[0] for one in (story, principal))
-    if stem != other:
-        yield f"{story.path!r} went to {story.destination!r}, its principal to {principal.destination!r}"
 
 
 def test_undisturbed(scene: Scene) -> None:
@@ -152,6 +89,51 @@ def test_a_change_that_goes_on_failing(scene: Scene, request: pytest.FixtureRequ
     fail_each(scene, errno.EIO, CHANGES - {"commit", "set_times", "chmod"}, request, lasting=True)
 
 
+def test_every_error_of_every_operation(request: pytest.FixtureRequest) -> None:
+    """Each error at a call or two of each method, in one of the ways; which, is drawn by a seed."""
+    rng = random.Random(11)
+    met: set[tuple[int, str]] = set()
+    with contextlib.ExitStack() as stack:
+        scenes = [stack.enter_context(scene_of(way)) for way in WAYS]
+        calls = [calls_of(scene) for scene in scenes]
+        found: Found = {}
+        for error, kind in itertools.product(ERRORS, sorted({*itertools.chain(*calls)})):
+            at = [(number, scene) for number, scene in enumerate(scenes) if kind in calls[number]]
+            way, scene = rng.choice(at)
+            numbers = [number for number, one in enumerate(calls[way], 1) if one == kind]
+            for number in rng.sample(numbers, min(EACH, len(numbers))):
+                scene.reset()
+                faults = Faults(error_at=number, error=error)
+                ended = scene.run(faults)
+                met.add((error, faults.hit))
+                if problems := [*survived(scene, ended), *after(scene, error, faults.hit)]:
+                    found[errno.errorcode[error], list(WAYS)[way], number, faults.hit] = problems
+    assert len(met) > len(ERRORS) * 20
+    report(request, f"{len(met)} pairs of error and method", found)
+
+
+def after(scene: Scene, error: int, failed: str) -> Iterator[str]:
+    """What is wrong after one error and a run without, but for what the error excuses."""
+    forbidden = error in (errno.EACCES, errno.EPERM) and failed in ("fstat", "read_into")
+    modeless = error in UNSUPPORTED and failed == "chmod"  # such filesystems have none
+    for problem in completed(scene, "open_file" if forbidden else failed, doubled=TWINS):
+        if not (modeless and " has mode " in problem):
+            yield problem
+
+
+def calls_of(scene: Scene) -> list[str]:
+    """What an undisturbed run does, in this order each time."""
+    scene.reset()
+    faults = Faults()
+    scene.run_undisturbed(faults)
+    return faults.seen
+
+
+@pytest.mark.parametrize("scene", ["linked", "moved across"], indirect=True)
+def test_another_filesystem_all_of_a_sudden(scene: Scene, request: pytest.FixtureRequest) -> None:
+    fail_each(scene, errno.EXDEV, {"link", "rename", "clone", "copy_range"}, request, doubled=TWINS)
+
+
 def fail_each(
     scene: Scene,
     error: int,
@@ -159,6 +141,7 @@ def fail_each(
     request: pytest.FixtureRequest,
     *,
     lasting: bool = False,
+    doubled: Collection[bytes] = (),
 ) -> None:
     """Run again and again, each time with another operation failing, and then once with none."""
     found: Found = {}
@@ -171,7 +154,7 @@ def fail_each(
         if not faults.hit:
             assert ended is None
             break
-        if problems := [*survived(scene, ended), *completed(scene, faults.hit)]:
+        if problems := [*survived(scene, ended), *completed(scene, faults.hit, doubled)]:
             found[number, faults.hit] = problems
     assert number > 20
     report(request, f"{number - 1} operations failed with {errno.errorcode[error]}", found)
@@ -187,7 +170,7 @@ def test_storms(scene: Scene, request: pytest.FixtureRequest) -> None:
         for _ in range(3):
             crash_at = rng.randint(1, 150) if seed % 2 else 0
             faults = Faults(storm=rng.randrange(1 << 30), kinds=CHANGES - {"commit"}, crash_at=crash_at)
-            ended = scene.run(faults)
+            ended = scene.run(faults, threads=True)
             problems += survived(scene, None if faults.dead else ended)
         if problems := [*problems, *completed(scene, "stat_at", doubled=TWINS)]:
             found[(seed,)] = problems

@@ -18,10 +18,11 @@ import pytest
 from mediad.ingest.pipeline import Pipeline
 from mediad.steering.retrying import retried
 from mediad.store import journal
+from mediad.store.database import Database
 from mediad.store.reading import Reader as Questions
 from mediad.store.reading import open_reader
 from tests import samples
-from tests.crash.faulty import Faults, FaultyDatabase, FaultyFiles
+from tests.crash.faulty import Faults, FaultyFiles
 from tests.crash.scene import Hurry, Input, Reader, Scene, put
 from tests.trees import files
 
@@ -38,7 +39,7 @@ ALL = (BROKEN, EDITS, OTHER, TWICE)
 class Retrying(Scene):
     """A scene whose files are in quarantine; each run takes them out by their names, unopened."""
 
-    async def _run(self, files: FaultyFiles, database: FaultyDatabase) -> None:
+    async def _run(self, files: FaultyFiles, database: Database) -> None:
         last_id = await database.run(journal.last_id)
         connection = await anyio.to_thread.run_sync(open_reader, self.catalogue)
         pipeline = Pipeline(self.config(), files, Hurry(), database, Reader(), last_id, lambda: False)

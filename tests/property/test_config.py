@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import tomllib
 from typing import Any
@@ -10,11 +11,13 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediad.config import parse
+from mediad.config import Config, parse
 from mediad.config.keys import HOOK, LIBRARY, RULE, SINGLE, WATCH
 from mediad.config.locate import KeyPath, locate
 from mediad.config.units import format_duration, format_size, parse_duration, parse_size
 from mediad.errors import InvalidConfig
+from tests.conftest import PROJECT
+from tests.property.fuzzing import numbers
 
 WORDS = (
     "/ /a /a/b ~ ~/x $HOME/x ${X {name} {taken:%Y}/{stem} 2s 2GB auto off forever * !x [ copy move hardlink"
@@ -123,3 +126,99 @@ def test_no_unit_crashes(text: str) -> None:
             assert read(text) >= 0
         except ValueError:
             continue
+
+
+# -- the example, broken -----------------------------------------------------------------------------
+
+EXAMPLE = (PROJECT / "config.example.toml").read_text(encoding="utf-8")
+UNCOMMENTED = re.sub(r"^# ?(?=[a-z_]+ = |\[)", "", EXAMPLE, flags=re.MULTILINE)
+VALUES = (
+    *(
+        '""',
+        '"x"',
+        '"2s"',
+        '"-1s"',
+        '"2GB"',
+        '"/"',
+        '"~"',
+        '"~nobody/x"',
+        '"$NOWHERE/x"',
+        '"\\u0000"',
+        '"a\\nb"',
+    ),
+    *(
+        '"{name"',
+        '"{taken:%Q}/{name}"',
+        '"../{name}"',
+        '"{digest:99}"',
+        '"\U0001f4f7/{name}"',
+        '"Europe/Atlantis"',
+    ),
+    *("0", "-1", "7", "99999999999999999999", "1e400", "nan", "true", "[]", '["*", 1]', "{}", "{ a = 1 }"),
+    *("1979-05-27", "07:32:00", "[[[[[[]]]]]]", '["' + "a" * 300 + '"]', '"' + "a" * 5000 + '"', "'''x'''"),
+)
+PIECES = (
+    *(
+        "\n[watch.inbox]\n",
+        "\n[[rule]]\n",
+        "\n[library]\n",
+        "\n[daemon]\nworkers = 0\n",
+        "\nwatch = 1\n",
+        "\n]",
+    ),
+    *(
+        '\n"" = 1\n',
+        "\n[watch.'']\n",
+        "\n[library.\"a b\"]\npath = '/a b'\n",
+        "\x00",
+        "\ufeff",
+        "\r\r",
+        "\u2028",
+    ),
+)
+
+
+def mutated(chance: random.Random) -> str:
+    """The example, its comments taken in or not, after one to six changes such as people make."""
+    lines = chance.choice((EXAMPLE, UNCOMMENTED, UNCOMMENTED)).splitlines(keepends=True)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(lines))
+        key, equals, _value = lines[at].partition(" = ")
+        way = chance.randrange(8)
+        if way < 3 and equals:
+            lines[at] = f"{key} = {chance.choice(VALUES)}\n"
+        elif way == 3:
+            lines[at] = lines[at].replace(chance.choice('aeino="[]'), chance.choice("xo=\"' ["), 1)
+        elif way == 4:
+            lines.insert(chance.randrange(len(lines)), lines[at])
+        elif way == 5:
+            lines.insert(at, chance.choice(PIECES))
+        elif way == 6:
+            del lines[at]
+            lines = lines or ["\n"]
+        else:
+            lines[at] = lines[at][: chance.randrange(len(lines[at]) + 1)]
+    return "".join(lines)
+
+
+def test_the_example_broken() -> None:
+    """It is read, or refused with file and line of every problem; nothing else ever happens."""
+    tried = refused = 0
+    for number, chance in numbers(400):
+        text = mutated(chance)
+        try:
+            check(text, {"HOME": "/home/u"} if number % 2 else {})
+            tried += 1
+            refused += not accepted(text)
+        except BaseException as error:
+            error.add_note(f"the example broken as number {number}:\n{text}")
+            raise
+    assert 0 < refused < tried, "some are read, and some refused"
+    print(f"{tried} broken configurations read, {refused} of them refused")
+
+
+def accepted(text: str) -> bool:
+    try:
+        return isinstance(parse(text, file="c.toml", env={}, home="/home/u"), Config)
+    except InvalidConfig:
+        return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mediad.clock import Clock
 from mediad.model import Counts
 from mediad.steering.attention import attention
 
@@ -20,6 +21,8 @@ def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str 
         pool=SimpleNamespace(failing=failing),
         config=SimpleNamespace(daemon=SimpleNamespace(sockets=(socket,))),
         shelves=(),
+        unsaved={},
+        clock=Clock(),
     )
     return SimpleNamespace(pipeline=pipeline, refused=0, config_file="/c.toml")
 
@@ -34,6 +37,32 @@ def library(state: str, error: str | None, path: str = "/l") -> dict[str, object
 
 def told(**where: list[dict[str, object]]) -> list[dict[str, str]]:
     return attention(life(), where.get("watches", []), where.get("libraries", []), {})
+
+
+class Set(Clock):
+    """A wall clock that is set."""
+
+    def __init__(self, micros: int) -> None:
+        self.time = micros
+
+    def wall_ns(self) -> int:
+        return self.time * 1000
+
+
+def test_a_clock_that_is_behind() -> None:
+    mine = life()
+    mine.pipeline.clock = clock = Set(90_000_000)
+    (one,) = attention(mine, [], [], {})
+    assert one["code"] == "clock"
+    assert "says 1970-01-01 00:01 UTC, but it was 2024-01-01 00:00 UTC already" in one["message"]
+    assert one["command"] == "sudo timedatectl set-ntp true"
+    clock.time = 1_900_000_000_000_000
+    assert attention(mine, [], [], {}) == []
+    clock.recorded(clock.time)
+    clock.time -= 59_000_000
+    assert attention(mine, [], [], {}) == [], "the time is being set right"
+    clock.time -= 1_000_000
+    assert [one["code"] for one in attention(mine, [], [], {})] == ["clock"]
 
 
 @pytest.mark.parametrize("state", ["watching", "scanning", "paused"])

@@ -91,6 +91,8 @@ def test_bash_completes_what_the_daemon_has(tmp_path: Path) -> None:
     assert completed("mediactl", "import", "--library", "ph", env=env) == {"photos"}
     assert completed("mediactl", "pause", "--for", "", env=env) == set()
     assert completed("mediactl", "queue", "", env=env) == set()
+    assert completed("mediactl", "refile", "--library", "", env=env) == {"inbox", "photos"}
+    assert completed("mediactl", "duplicates", "--keep", "") == {"best", "oldest"}
 
 
 def test_bash_completes_without_a_daemon(tmp_path: Path) -> None:
@@ -102,5 +104,6 @@ def test_bash_completes_without_a_daemon(tmp_path: Path) -> None:
 
 def test_bash_completes_paths(tmp_path: Path) -> None:
     (tmp_path / "card").mkdir()
-    for command in ("import", "why", "retry", "dismiss"):
+    for command in ("import", "why", "retry", "dismiss", "undo", "trash", "refile"):
         assert completed("mediactl", command, f"{tmp_path}/c") == {f"{tmp_path}/card"}
+    assert completed("mediactl", "duplicates", "--under", f"{tmp_path}/") == {f"{tmp_path}/card"}

@@ -84,6 +84,10 @@ def play(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Played:
         ["history", "--since", "yesterday"],
         ["history", "--batch", "x"],
         ["wait", "--timeout", "-1s"],
+        ["trash"],
+        ["undo", "--since", "yesterday"],
+        ["refile", "--library"],
+        ["duplicates", "--prune", "--keep", "newest"],
     ],
 )
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +140,7 @@ def test_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_load_little() -> None:
     """Start-up time is what `mediactl status` costs."""
-    names = ["follow", "importing", "status", "steer", "tell", "why", "refusal"]
+    names = ["follow", "importing", "status", "steer", "tell", "undo", "why", "refusal"]
     program = f"""if True:
         import json, sys
         from mediad.cli import ctl, {", ".join(names)}
@@ -150,6 +154,15 @@ def test_commands_load_little() -> None:
     assert ours == {f"mediad.{name}" for name in needed}
     heavy = {"anyio", "asyncio", "dataclasses", "inspect", "logging", "shutil", "subprocess", "tomllib"}
     assert set(loaded) & heavy <= _loaded_by_the_interpreter()
+
+
+def test_status_loads_least() -> None:
+    """It is what people type most: even typing and unicodedata cost it a tenth of its time."""
+    program = "import sys; from mediad.cli import ctl, status; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert {"typing", "unicodedata"} & set(loaded.stdout.split()) <= _loaded_by_the_interpreter()
 
 
 def _loaded_by_the_interpreter() -> set[str]:
@@ -418,6 +431,26 @@ def test_history_as_json_is_an_object_a_line(play: Played) -> None:
     assert (code, err) == (0, "")
     assert [json.loads(line)["id"] for line in out.splitlines()] == list(range(5))
     assert play.calls[0][1]["since"] == "2026-11-25T09:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ({"action": "move"}, "filed"),
+        ({"action": "move", "outcome": "ignored", "undone": True}, "filed, undone"),
+        ({"action": "leave", "outcome": "ignored", "undone": True}, "left, undone"),
+        ({"action": "trash", "outcome": "duplicate"}, "duplicate"),
+        ({"action": "trash", "outcome": "ignored"}, "trashed"),
+        ({"action": "trash", "outcome": "filed", "undone": True}, "trashed, undone"),
+        ({"action": "undo", "outcome": "ignored"}, "taken back"),
+        ({"action": "undo", "outcome": "filed", "undone": True}, "taken back, undone"),
+        ({"action": "refile"}, "refiled"),
+        ({"action": "new", "outcome": None}, "new"),
+    ],
+)
+def test_what_history_says_was_done(play: Played, told: dict[str, object], text: str) -> None:
+    out = play(["history", "--batch", "7"], History=paged("rows", [row(1, **told)], 2))[1]
+    assert f"  {text}  " in out.splitlines()[1]
 
 
 def test_an_empty_history(play: Played) -> None:

@@ -81,14 +81,15 @@ def test_the_man_page_has_no_other_command_or_option(name: str) -> None:
 
 def test_the_readme_has_a_row_for_each_command_that_steers() -> None:
     after = text("README.md").partition("## Steer it")[2].partition("\n**")[0]
-    rows = re.findall(r"^\| `mediactl ([a-z]+)(.*?)` \|(.*)", after, re.MULTILINE)
+    rows = re.findall(r"^\| `mediactl ([a-z-]+)(.*?)` \|(.*)", after, re.MULTILINE)
     known = commands("mediactl")
     assert sorted(command for command, _, _ in rows) == sorted(known.keys() - {""})
     for command, synopsis, told in rows:
         named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", synopsis + told))
-        ours = known[command] - known[""] - {"-n", "--dry-run"}
-        assert named - {"-n"} == ours, command
+        ours = known[command] - known[""] - {"-n", "--dry-run", "-y", "--yes"}
+        assert named - {"-n", "-y"} == ours, command
         assert ("-n" in named) == ("--dry-run" in known[command]), command
+        assert ("-y" in named) == ("--yes" in known[command]), command
 
 
 def exit_codes(name: str) -> set[int]:

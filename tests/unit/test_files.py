@@ -182,7 +182,7 @@ def test_making_directories(tmp_path: Path) -> None:
         (source_error, errno.EROFS, errors.NotPermitted),
         (source_error, errno.EXDEV, errors.CannotLink),
         (source_error, errno.EIO, errors.InputOutput),
-        (source_error, errno.EMFILE, errors.InputOutput),
+        (source_error, errno.EMFILE, errors.Exhausted),
         (library_error, errno.EEXIST, errors.NameTaken),
         (library_error, errno.ENOSPC, errors.LibraryFull),
         (library_error, errno.EDQUOT, errors.LibraryFull),
@@ -191,7 +191,7 @@ def test_making_directories(tmp_path: Path) -> None:
         (library_error, errno.ENOENT, errors.LibraryOffline),
         (library_error, errno.ELOOP, errors.NotPermitted),
         (library_error, errno.EXDEV, errors.CannotLink),
-        (library_error, errno.ESTALE, errors.InputOutput),
+        (library_error, errno.ESTALE, errors.LibraryOffline),
     ],
 )
 def test_what_an_error_means(

@@ -19,11 +19,12 @@ STAGES = {
 }
 # What joins the stages: the pipeline with what serves each watch, its lanes and what these share, its
 # preview, the roster that prepares the watches, imports, which bring their own files, and what sees that
-# all goes on. Whatever steers the daemon reaches the stages through these only.
+# all goes on. What moves library files keeps in step with the lanes and by the planner's rules. Whatever
+# steers the daemon reaches the stages through these only.
 COMPOSITION = {
     f"mediad.ingest.{name}"
     for name in ("pipeline", "serving", "stages", "lane", "jobs", "preview", "roster", "importing", "health")
-}
+} | {"mediad.keeping.relocate", "mediad.keeping.refiling"}
 
 # Further modules become pure by saying so in the first line of their docstring.
 PURE = {

@@ -63,7 +63,7 @@ def test_an_intent_tells_all_that_recovery_needs(connection: apsw.Connection) ->
 
 
 def test_a_new_journal_has_used_no_id(connection: apsw.Connection) -> None:
-    assert (journal.last_id(connection), journal.open_steps(connection)) == (0, [])
+    assert (journal.last_id(connection), journal.open_steps(connection)) == (1, [])  # the batch's
 
 
 @pytest.mark.parametrize("source", [None, STAT._replace(ctime_ns=77)])

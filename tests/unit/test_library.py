@@ -239,7 +239,7 @@ def test_a_probe_starts_afresh_after_a_crash(root: Path, opened: Opener) -> None
 def test_a_vfat_disk_renames_and_never_links(loop_fs: Factory, opened: Opener) -> None:
     root = loop_fs("vfat")
     library = opened(root)
-    assert (library.can.links, library.can.rename_noreplace) == (False, True)
+    assert (library.can.links, library.can.rename_noreplace, library.can.journaled) == (False, True, False)
     assert tree(root / ".mediad/tmp") == {}
 
 

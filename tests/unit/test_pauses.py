@@ -22,10 +22,14 @@ HOUR = 3_600_000_000
 
 
 class Given(Clock):
-    """A wall clock that a test sets."""
+    """A wall clock that a test sets, and time that goes by."""
 
     def __init__(self) -> None:
         self.time = START
+        self.gone = 0.0
+
+    def monotonic(self) -> float:
+        return self.gone
 
     def micros(self) -> int:
         return self.time
@@ -173,12 +177,43 @@ async def test_keep_notices_a_pause_that_comes_later(life: Life) -> None:
 
 
 async def test_a_clock_that_is_set_back_prolongs_nothing_but_the_rest(life: Life) -> None:
-    """The deadline is wall time: it is what the user was told."""
+    """The deadline is wall time: it is what the user was told. No pause lasts longer than was asked for."""
     await life.pauses.pause(["inbox"], 3600.0)
     life.clock.time -= 5 * HOUR
+    life.clock.gone += 3599
     assert life.names() == ["inbox"]
     life.clock.time += 7 * HOUR
     assert life.names() == []
+    life.clock.time -= 7 * HOUR
+    assert life.names() == ["inbox"]
+    life.clock.gone += 1
+    assert life.names() == []
+    assert life.pauses.of("inbox") is None
+
+
+async def test_a_machine_that_starts_in_1970_keeps_its_pauses(life: Life) -> None:
+    await life.pauses.pause(["inbox"], 3600.0)
+    life.clock.time = 0
+    await life.begin().load()
+    life.clock.gone += 60
+    assert life.names() == ["inbox"]
+    life.clock.time = START + HOUR // 2
+    assert life.names() == ["inbox"]
+    life.clock.time = START + HOUR
+    assert life.names() == []
+
+
+async def test_keep_ends_what_a_clock_set_back_would_prolong(life: Life) -> None:
+    await life.pauses.pause(["inbox"], 3600.0)
+    life.clock.time -= 5 * HOUR
+    life.clock.gone += 3600
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(life.pauses.keep)
+        with anyio.fail_after(30):
+            while not life.ended:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert life.ended == ["inbox"]
 
 
 async def test_very_long_and_very_short(life: Life) -> None:

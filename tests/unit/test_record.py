@@ -9,8 +9,9 @@ import pytest
 
 from mediad.clock import Clock
 from mediad.events import Events
-from mediad.ingest.record import Counted, Recorder, evidence_of
-from mediad.model import Facts, Identity, MediaSet, Plan, Sighting, Stat
+from mediad.ingest.evidence import evidence_of
+from mediad.ingest.record import Counted, Recorder
+from mediad.model import Facts, Identity, Sighting, Stat
 from mediad.store.catalogue import Tally
 
 
@@ -35,7 +36,7 @@ SIGHTING = Sighting("inbox", b"a.jpg", Stat(1, 2, 3, 4, 5))
 
 def evidence(told: str, settled: str, why: str) -> object:
     identity = Identity(SIGHTING, b"", Facts("jpeg", "photo", evidence=told), settled)
-    return json.loads(evidence_of(identity, Plan(MediaSet(identity), (), why=why)))
+    return json.loads(evidence_of(identity, why))
 
 
 def test_evidence_is_one_object() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import pytest
 from mediad.ingest import shelves
 from mediad.ingest.intake import Intake
 from mediad.ingest.recover import Recovered, recover
-from mediad.library import OpenLibrary
-from mediad.store.journal import OpenStep
 from tests.steering import LIMIT, House
 from tests.system.once import picture
 from tests.trees import files
@@ -62,11 +59,9 @@ async def test_what_its_watch_showed_before_is_taken_all_the_same(
         await observe(intake, chunk)
         shown.set()
 
-    def late(
-        steps: Sequence[OpenStep], library: OpenLibrary, stopping: Callable[[], bool]
-    ) -> list[Recovered]:
+    def late(*arguments: Any) -> list[Recovered]:
         assert shown.wait(LIMIT)
-        return recover(steps, library, stopping)
+        return recover(*arguments)
 
     monkeypatch.setattr(Intake, "_observe", observed)
     monkeypatch.setattr(shelves, "recover", late)

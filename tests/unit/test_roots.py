@@ -149,6 +149,7 @@ def test_filesystems(loop_fs: Factory, kind: str) -> None:
     found = filesystem(str(loop_fs(kind) / "not" / "yet"))
     durable = kind != "vfat"
     assert (found.type, found.network, found.leases, found.syncfs) == (kind, False, durable, durable)
+    assert found.journaled == durable
 
 
 def test_tmpfs_has_leases_and_nothing_to_sync(tmpfs: Factory) -> None:

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from mediad import workers
+from mediad import worker, workers
 from mediad.errors import InputOutput
 from mediad.media import wire
 from mediad.media.dates import DateRules
@@ -39,6 +39,21 @@ from mediad.model import Facts
 def read(file, missing):
     if file.name == b"crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if file.name.startswith(b"SIG"):
+        os.kill(os.getpid(), getattr(signal, file.name.decode()))
+    if file.name == b"once" and os.fstat(file.fd).st_nlink:
+        os.unlink(os.readlink(f"/proc/self/fd/{file.fd}"))
+        os.abort()
+    if file.name == b"busy":
+        worker._PROCESSOR = 0
+        worker._limit_time()
+        while True:
+            pass
+    if file.name == b"greedy":
+        try:
+            bytearray(worker._MEMORY)
+        except MemoryError:
+            return Reading("jpeg", "photo", unreadable="no more than it may")
     if file.name == b"hang":
         signal.pause()
     return Reading("jpeg", "photo", model=file.name.decode())
@@ -74,7 +89,7 @@ worker.serve(connection)
 def unruly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "unruly.py"
     program.write_text(UNRULY, encoding="utf-8")
-    monkeypatch.setattr(workers, "COMMAND", (sys.executable, "-I", str(program)))
+    monkeypatch.setattr(worker, "COMMAND", (sys.executable, "-I", str(program)))
 
 
 @pytest.fixture
@@ -121,7 +136,7 @@ async def test_real_files(tmp_path: Path) -> None:
     assert [one.model for one in found[5:]] == [f"Model {number}" for number in range(5, 70)]
     assert found[3].unreadable
     assert (found[4].format, found[4].model) == ("mov", "iPhone")
-    assert pool.statistics() == workers.PoolStatistics(0, 0, 1, 0, 0, 70)
+    assert pool.statistics() == workers.PoolStatistics(0, 0, 1, 0, 0, 0, 70)
 
 
 async def test_workers_are_confined(descriptor: int) -> None:
@@ -145,12 +160,12 @@ async def test_workers_are_confined(descriptor: int) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        (b"crash", workers.CRASHED),
-        (b"nonsense", workers.CRASHED),
-        (b"fewer", workers.CRASHED),
-        (b"endless", workers.CRASHED),
-        (b"more", workers.CRASHED),
-        (b"silent", workers.CRASHED),
+        (b"crash", worker.CRASHED),
+        (b"nonsense", worker.CRASHED),
+        (b"fewer", worker.CRASHED),
+        (b"endless", worker.CRASHED),
+        (b"more", worker.CRASHED),
+        (b"silent", worker.CRASHED),
         (b"hang", "reading failed: took longer than 1 s"),
     ],
 )
@@ -162,15 +177,45 @@ async def test_a_bad_file_costs_itself_only(descriptor: int, name: bytes, why: s
         assert await told(pool, named(descriptor, b"c")) == [good(b"c")]
         counted = pool.statistics()
     assert (counted.workers, counted.files) == (1, 3)
-    assert counted.crashed + counted.timed_out == 2
+    assert (counted.crashed, counted.timed_out) == ((0, 2) if name == b"hang" else (3, 0))
 
 
 @pytest.mark.usefixtures("unruly")
 async def test_a_crash_beside_it_is_no_verdict(descriptor: int) -> None:
     async with WorkerPool(1) as pool:
-        assert await told(pool, named(descriptor, b"crash")) == [bad(workers.CRASHED)]
-        assert pool.statistics().crashed == 2
+        assert await told(pool, named(descriptor, b"crash")) == [bad(worker.CRASHED)]
+        assert pool.statistics().crashed == 3
         assert await told(pool, named(descriptor, b"x.xmp")) == [good(b"x.xmp")]
+
+
+@pytest.mark.parametrize("name", [b"SIGSEGV", b"SIGABRT", b"SIGFPE", b"SIGILL", b"busy", b"greedy"])
+@pytest.mark.usefixtures("unruly")
+async def test_what_a_file_does_by_itself_is_held_against_it(descriptor: int, name: bytes) -> None:
+    async with WorkerPool(1) as pool:
+        (found,) = await told(pool, named(descriptor, name))
+        assert found == bad(worker.CRASHED if name != b"greedy" else "no more than it may")
+        assert pool.statistics().crashed == (3 if name != b"greedy" else 0)
+        assert await told(pool, named(descriptor, b"a")) == [good(b"a")]
+
+
+@pytest.mark.parametrize("name", [b"SIGKILL", b"SIGTERM", b"SIGHUP", b"SIGBUS"])
+@pytest.mark.usefixtures("unruly")
+async def test_what_others_do_to_a_worker_is_no_verdict(descriptor: int, name: bytes) -> None:
+    """A file over which the system runs out of memory is not called unreadable."""
+    async with WorkerPool(1) as pool:
+        why = f"{wire.READING_FAILED}: the parser was killed ({name.decode()})"
+        assert await told(pool, named(descriptor, b"a", name)) == [good(b"a"), bad(why)]
+        counted = pool.statistics()
+    assert (counted.crashed, counted.timed_out, counted.killed) == (0, 0, 2)
+
+
+@pytest.mark.usefixtures("unruly")
+async def test_one_crash_is_no_verdict(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "once", os.O_RDWR | os.O_CREAT)
+    async with WorkerPool(1) as pool:
+        assert await told(pool, named(descriptor, b"once")) == [good(b"once")]
+        assert pool.statistics().crashed == 1
+    os.close(descriptor)
 
 
 @pytest.mark.usefixtures("unruly")
@@ -178,7 +223,7 @@ async def test_a_lost_file_still_has_its_name_and_time(descriptor: int) -> None:
     crash = File(descriptor, b"crash", 700, MTIME_NS, on_card=True)
     async with WorkerPool(1) as pool:
         (found,) = await pool.parse([crash], RULES, NOW)
-    assert found.unreadable == workers.CRASHED
+    assert found.unreadable == worker.CRASHED
     assert found.taken is not None
     assert (found.taken.source, found.taken.local.hour) == ("mtime", 21)  # in Tokyo
     assert json.loads(found.evidence)["tag"] == "mtime"
@@ -230,9 +275,9 @@ async def test_a_time_zone_that_is_gone_is_no_fault_of_the_file(descriptor: int)
 async def test_a_worker_that_died_while_idle_is_replaced(descriptor: int) -> None:
     async with WorkerPool(1) as pool:
         await pool.parse(named(descriptor, b"a.jpg"), RULES, NOW)
-        (worker,) = pool._workers
-        worker.process.kill()
-        await worker.process.wait()
+        (one,) = pool._workers
+        one.process.kill()
+        await one.process.wait()
         (found,) = await pool.parse(named(descriptor, b"a.jpg"), RULES, NOW)
         assert not found.unreadable
         assert (pool.statistics().crashed, pool.statistics().started) == (0, 2)
@@ -288,7 +333,7 @@ async def test_idle_workers_are_ended(descriptor: int) -> None:
 async def test_no_worker_can_be_started(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async with WorkerPool(1) as pool:
         for command in (("/nowhere/python",), (sys.executable, "-c", "pass")):
-            monkeypatch.setattr(workers, "COMMAND", command)
+            monkeypatch.setattr(worker, "COMMAND", command)
             with pytest.raises(InputOutput):
                 await pool.parse(named(descriptor, b"a.jpg"), RULES, NOW)
             assert pool.statistics().workers == 0

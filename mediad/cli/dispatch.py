@@ -1,0 +1,192 @@
+"""What the commands of `mediactl` do with their arguments. Each loads what it alone needs."""
+
+from __future__ import annotations
+
+import argparse
+
+from mediad.cli.output import complain
+from mediad.control.client import Client
+
+TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
+if TYPE_CHECKING:
+    from mediad.cli.deeds import How
+
+_Arguments = argparse.Namespace
+_USAGE = 2
+
+
+def _json(arguments: _Arguments) -> bool:
+    return getattr(arguments, "json", False)
+
+
+def _called(arguments: _Arguments) -> str:
+    from mediad.cli.typed import called
+
+    return called(getattr(arguments, "socket", ""), getattr(arguments, "which", ""))
+
+
+def status(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.status import status
+
+    return status(client, as_json=_json(arguments), watch=arguments.watch, called=_called(arguments))
+
+
+def pause(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import pause
+
+    return pause(client, arguments.names, seconds=arguments.seconds, as_json=_json(arguments))
+
+
+def resume(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import resume
+
+    return resume(client, arguments.names, as_json=_json(arguments))
+
+
+def reload(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import reload
+
+    return reload(client, as_json=_json(arguments))
+
+
+def scan(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import scan
+
+    return scan(client, arguments.names, as_json=_json(arguments))
+
+
+def wait(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import wait
+
+    return wait(client, seconds=arguments.seconds, as_json=_json(arguments))
+
+
+def bring_in(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.importing import bring_in
+
+    return bring_in(
+        client,
+        arguments.paths,
+        library=arguments.library,
+        label=arguments.label,
+        dry_run=arguments.dry_run,
+        as_json=_json(arguments),
+    )
+
+
+def adopt(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.adopt import adopt
+
+    return adopt(client, arguments.library, dry_run=arguments.dry_run, as_json=_json(arguments))
+
+
+def why(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.why import why
+
+    return why(client, arguments.path, as_json=_json(arguments))
+
+
+def retry(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import retry
+
+    return retry(
+        client,
+        arguments.paths,
+        unparsed=arguments.unparsed,
+        dry_run=arguments.dry_run,
+        as_json=_json(arguments),
+    )
+
+
+def dismiss(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.steer import dismiss
+
+    return dismiss(client, arguments.paths, as_json=_json(arguments))
+
+
+def history(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import history
+
+    return history(
+        client,
+        start=arguments.since,
+        batch=arguments.batch,
+        doubtful=arguments.doubtful,
+        as_json=_json(arguments),
+    )
+
+
+def queue(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import queue
+
+    return queue(client, as_json=_json(arguments))
+
+
+def failures(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.tell import failures
+
+    return failures(client, as_json=_json(arguments), called=_called(arguments))
+
+
+def undo(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.undo import undo
+
+    return undo(client, arguments.what, since=arguments.since, how=_how(arguments))
+
+
+def trash(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.undo import trash
+
+    return trash(client, arguments.paths, how=_how(arguments))
+
+
+def refile(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.undo import refile
+
+    return refile(client, arguments.paths, library=arguments.library, how=_how(arguments))
+
+
+def duplicates(client: Client, arguments: _Arguments) -> int:
+    if arguments.prune:
+        from mediad.cli.undo import prune
+
+        return prune(client, under=arguments.under, keep=arguments.keep, how=_how(arguments))
+    if arguments.under is not None or arguments.keep or arguments.dry_run or arguments.yes:
+        complain("mediactl: --under, --keep, -n and -y belong to duplicates --prune")
+        return _USAGE
+    from mediad.cli.tell import duplicates
+
+    return duplicates(client, as_json=_json(arguments))
+
+
+def _how(arguments: _Arguments) -> How:
+    from mediad.cli.deeds import How
+
+    return How(arguments.dry_run, arguments.yes, _json(arguments), _called(arguments))
+
+
+def verify(client: Client, arguments: _Arguments) -> int:
+    if sum(map(bool, (arguments.paths, arguments.accept, arguments.resume))) > 1:
+        complain("mediactl: verify takes paths, --accept or --resume, one of them")
+        return _USAGE
+    from mediad.cli.verify import verify
+
+    return verify(
+        client,
+        arguments.paths,
+        accept=arguments.accept or (),
+        resume=arguments.resume,
+        as_json=_json(arguments),
+    )
+
+
+def safe_to_wipe(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.wipe import safe_to_wipe
+
+    return safe_to_wipe(client, arguments.paths, as_json=_json(arguments))
+
+
+def monitor(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.follow import monitor
+
+    return monitor(client, as_json=_json(arguments))

@@ -1,0 +1,122 @@
+"""Expiring: what has lain in trash for long enough is removed, if the clocks can be believed.
+
+Two looks decide, see `keeping.expiry_clock`. What is removed is the very file that was put there: it is read
+first, and what was changed since stays.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from mediad.clock import Clock
+from mediad.config import Config
+from mediad.ingest.shelves import Shelves
+from mediad.keeping.change import Change, Shift
+from mediad.keeping.expiry_clock import Look, Verdict, judge
+from mediad.keeping.relocate import Command, Relocator, grouped
+from mediad.store import trashed
+from mediad.store.database import Database
+from mediad.store.trashed import Trashed
+
+_EVERY = 3600.0  # seconds between looks
+_PAGE = 200
+
+log = logging.getLogger("mediad")
+
+
+class Expirer:
+    """Empties trash of what is old.
+
+    Args:
+        config: the one in force, asked each time. look: the moment, by all clocks.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        shelves: Shelves,
+        database: Database,
+        relocator: Relocator,
+        clock: Clock,
+        look: Callable[[], Look] | None = None,
+    ) -> None:
+        self._config = config
+        self._shelves = shelves
+        self._database = database
+        self._relocator = relocator
+        self._clock = clock
+        self._look = look or functools.partial(moment, clock)
+
+    async def keep(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            await self.once()
+            await anyio.sleep(_EVERY)
+
+    async def once(self) -> int:
+        """Look at all trash now; returns how many files were removed."""
+        keep = self._config().trash.keep
+        if keep is None or self._clock.is_behind:
+            return 0
+        return sum([await self._library(shelf.id, keep) for shelf in self._shelves if shelf.online])
+
+    async def _library(self, library: int, keep: float) -> int:
+        command, removed, after = Command("expire", f"after {keep / 86_400:g} days in trash"), 0, 0
+        now = await anyio.to_thread.run_sync(self._look)
+        until = now.wall_us - int(keep * 1e6)
+        while True:
+            ask = functools.partial(_judged, library=library, after=after, until=until, keep=keep, now=now)
+            over, after = await self._database.run(ask)
+            for group in grouped([_removal(one) for one in over]):
+                done = await self._relocator.carry_out(command, group)
+                removed += sum(one.step is not None for one in done)
+            if not after:
+                break
+        if removed:
+            log.info("trash, batch %d: %d files removed %s", command.batch, removed, command.label)
+        return removed
+
+
+def _judged(
+    connection: apsw.Connection, library: int, after: int, until: int, keep: float, now: Look
+) -> tuple[list[Trashed], int]:
+    """Some of what may be over: what is, and where to go on, 0 at the end."""
+    page = trashed.trashed(connection, library, after, until, _PAGE)
+    over: list[Trashed] = []
+    for one in page:
+        first = trashed.first_look(connection, one.step)
+        verdict = judge(first, now, keep, trashed.placed_at(connection, one.step))
+        if verdict is Verdict.EXPIRE:
+            over.append(one)
+        elif verdict is Verdict.FIRST or (verdict is Verdict.KEEP and first is not None):
+            trashed.set_looks(connection, [one.step], now if verdict is Verdict.FIRST else None)
+    return over, page[-1].step if len(page) == _PAGE else 0
+
+
+def _removal(one: Trashed) -> Change:
+    shift = Shift(
+        action="expire",
+        arrival=one.arrival,
+        size=one.size,
+        digest=one.digest,
+        source=one.spot,
+        target=None,
+        was=one.state,
+        will_be=one.state,
+        reason="its time in trash is over",
+    )
+    return Change(one.step, (shift,))
+
+
+def moment(clock: Clock) -> Look:
+    """Now, by all the clocks there are."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return Look(boot, int(time.clock_gettime(time.CLOCK_BOOTTIME)), clock.micros())

@@ -1,0 +1,58 @@
+"""Trashing: library files go into their library's trash, each with its set. PURE.
+
+`trash` is for what the user removes by hand: its content is remembered, so that it does not come again.
+`prune` is for one of several exact copies: it goes only while the one that stays is read and has the same
+content, at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mediad.keeping.change import Change, Kept, Proof, Shift, Spot
+
+_TRASH = b".mediad/trash/"
+
+
+def trash(files: Sequence[Kept]) -> Change:
+    """What moves a set into trash and remembers its content."""
+    return _away(files, "trashed", "moved to trash with mediactl trash", {})
+
+
+def prune(files: Sequence[Kept], kept: dict[bytes, Spot], reason: str) -> Change:
+    """What moves a set into trash whose files the library has twice.
+
+    Args:
+        kept: the other file of each content, which stays.
+        reason: which one stays, in words.
+    """
+    return _away(files, "pruned", reason, kept)
+
+
+def _away(files: Sequence[Kept], code: str, reason: str, kept: dict[bytes, Spot]) -> Change:
+    shifts: list[Shift] = []
+    refused = ""
+    for file in files:
+        if file.digest is None:
+            refused = refused or "it was never read"
+        spot = kept.get(file.digest or b"")
+        if code == "pruned" and spot is None:
+            refused = refused or "the set that stays has no copy of it"
+        shifts.append(
+            Shift(
+                action="trash",
+                arrival=file.arrival,
+                size=file.size,
+                digest=file.digest or b"",
+                source=file.spot,
+                target=file.spot._replace(path=_TRASH + file.spot.path.rpartition(b"/")[2]),
+                was=file.state,
+                will_be={**file.state, "outcome": "ignored", "code": code, "reason": reason},
+                bond=file.bond,
+                proof=Proof(spot) if spot is not None else None,
+                reason=reason,
+                remembered=code == "trashed" and file.bond.role != "companion",
+            )
+        )
+    item = files[0].bond.item or 0
+    return Change(item, tuple(shifts), refused)

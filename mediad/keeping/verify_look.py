@@ -1,0 +1,186 @@
+"""What all looks at a library's files share: what they tell, and how they read."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import apsw
+
+from mediad.clock import Clock
+from mediad.errors import SourceChanged
+from mediad.keeping.verify_reading import Unsteady, read_again
+from mediad.library import OpenLibrary
+from mediad.model import Stat
+from mediad.store import verifying
+from mediad.store.database import Database
+from mediad.store.verifying import Known
+
+T = TypeVar("T")
+
+OK, EDITED, CHANGED, MOVED = "ok", "edited", "changed", "moved"
+MISSING, UNTRACKED, UNREADABLE = "missing", "untracked", "unreadable"
+STATES = (OK, EDITED, CHANGED, MOVED, MISSING, UNTRACKED, UNREADABLE)
+BAD = (CHANGED, MISSING, UNREADABLE)
+"""Something is wrong with these; the others are what people do."""
+
+TRIES = 5
+"""Looks at a file that something is being done with; thin air."""
+
+_FAT_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a look at one file told.
+
+    Attributes:
+        path: below its library. place: where it is now, if it was moved there.
+        error: why it could not be read.
+        accepted: it was taken as the truth.
+    """
+
+    path: bytes
+    state: str
+    error: str = ""
+    place: bytes | None = None
+    accepted: bool = False
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it is; `bytes` are written by the thread that reads.
+
+    Attributes:
+        counts: files by state.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def judge(known: Known, digest: bytes, stat: Stat) -> str:
+    """What a file's content says: ok, edited or changed.
+
+    Whoever edits a file leaves another size or time; what a failing disk changes has neither. FAT tells times
+    in whole seconds only, so that one which was finer before may come back as another.
+    """
+    if digest == known.digest:
+        return OK
+    rounded = stat.mtime_ns % 1_000_000_000 == 0 and abs(stat.mtime_ns - known.mtime_ns) <= _FAT_NS
+    as_recorded = stat.size == known.size and (stat.mtime_ns == known.mtime_ns or rounded)
+    return CHANGED if as_recorded else EDITED
+
+
+Content = tuple[bytes, Stat]
+"""A digest, and how the file stood."""
+
+Tell = Callable[[Checked], Awaitable[None]]
+
+
+class Look:
+    """A look at one library, or at a part of it.
+
+    Args:
+        row: the library's, in the catalogue.
+        scope: a path below the library, b"" for all of it.
+        spend: told in the reading thread how many more bytes were read; may hold it back.
+        wait: returns when something has changed, or after a second or so.
+        accept: what is found is taken as the truth.
+        tell: told of each file.
+    """
+
+    def __init__(
+        self,
+        library: OpenLibrary,
+        row: int,
+        scope: bytes,
+        database: Database,
+        clock: Clock,
+        spend: Callable[[int], None],
+        stopping: Callable[[], bool],
+        wait: Callable[[], Awaitable[None]],
+        tell: Tell,
+        *,
+        accept: bool = False,
+    ) -> None:
+        self.progress = Progress()
+        self.library = library
+        self.row = row
+        self.scope = scope
+        self.database = database
+        self.clock = clock
+        self.wait = wait
+        self.accept = accept
+        self._spend = spend
+        self._stop = stopping
+        self._tell = tell
+        self._given_up = threading.Event()
+        self._thread = anyio.CapacityLimiter(1)
+
+    def give_up(self) -> None:
+        """Nobody waits any more: a thread that still reads ends."""
+        self._given_up.set()
+
+    def stopping(self) -> bool:
+        """Should reading end early?"""
+        return self._stop() or self._given_up.is_set()
+
+    def within(self, path: bytes) -> bool:
+        """Does it belong to what is looked at?"""
+        scope = self.scope
+        return not scope or path == scope or path.startswith(scope + b"/")
+
+    async def say(self, found: Checked) -> None:
+        """Tell of a file, and count it."""
+        self.progress.files += 1
+        self.progress.counts[found.state] += 1
+        await self._tell(found)
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Call what may block, one at a time."""
+        return await anyio.to_thread.run_sync(call, limiter=self._thread, abandon_on_cancel=True)
+
+    async def uphold(self, known: Known, act: Callable[[apsw.Connection], None]) -> tuple[Known | None, bool]:
+        """Act on what was found of a file, if its row is as it was and nothing is being done with it.
+
+        Returns:
+            The row as it is now, and whether `act` was called.
+        """
+
+        def unit(connection: apsw.Connection) -> tuple[Known | None, bool]:
+            fresh = verifying.at(connection, known.id, self.row)
+            if fresh is None or not fresh.same_row(known):
+                return fresh, False
+            if verifying.in_hand(connection, self.row, fresh.path):
+                return fresh, False
+            act(connection)
+            return fresh, True
+
+        return await self.database.run(unit)
+
+    async def content(self, path: bytes) -> Content | None:
+        """What lies at a path, None where no regular file does.
+
+        Raises:
+            OSError: it cannot be read; InterruptedError: it should end.
+        """
+        read = functools.partial(read_again, self.library.tree, path, self.stopping, self._got)
+        for _ in range(TRIES):
+            try:
+                return await self.in_thread(read)
+            except (Unsteady, SourceChanged):  # somebody writes to it
+                await self.wait()
+        raise OSError(errno.EBUSY, "changes while it is read")
+
+    def _got(self, count: int) -> None:
+        self.progress.bytes += count
+        self._spend(count)

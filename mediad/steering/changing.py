@@ -1,0 +1,253 @@
+"""`mediactl undo`, `trash`, `refile`, `duplicates --prune`: what libraries have is changed, or told how."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.lowlevel
+import apsw
+
+from mediad.control.calls import Call, Reply
+from mediad.control.protocol import InvalidParameter, path_fields
+from mediad.errors import NotKnown, printable
+from mediad.ingest import witnesses
+from mediad.ingest.pipeline import Pipeline
+from mediad.keeping import refiling, trashing
+from mediad.keeping.change import Change, Kept, Spot
+from mediad.keeping.pruning import Keep
+from mediad.keeping.relocate import Command, Done, grouped
+from mediad.layout import key_of
+from mediad.steering.pruning import folder, pruning
+from mediad.steering.taking_back import Changes, TakingBack
+from mediad.store import kept
+from mediad.store.reading import Reader
+
+_MOST = 1000  # changes that one reply tells of
+_PAGE = 100
+_LABEL = 200  # characters
+
+
+@dataclass(slots=True)
+class _Told:
+    """What has been told so far."""
+
+    command: Command
+    more: bool
+    done: int = 0
+    refused: int = 0
+    size: int = 0
+    changes: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, found: Iterable[Done], *, planned: bool) -> None:
+        for one in found:
+            happens = one.step is not None or (planned and not one.reason)
+            self.done += happens
+            self.refused += not happens
+            self.size += one.shift.size if happens else 0
+            if self.more or len(self.changes) < _MOST:
+                self.changes.append(_change(one, happens=happens))
+
+    def page(self, state: str) -> dict[str, object]:
+        """A reply with what is new."""
+        changes, self.changes = self.changes, []
+        return {
+            "state": state,
+            "batch": self.command.batch,
+            "done": self.done,
+            "refused": self.refused,
+            "bytes": self.size,
+            "changes": changes,
+        }
+
+
+def _change(one: Done, *, happens: bool) -> dict[str, object]:
+    shift = one.shift
+    return {
+        "id": one.step if happens else None,
+        "item": one.item,
+        "action": shift.action,
+        "undoes": shift.undoes,
+        "undone_action": shift.undone_action or None,
+        **path_fields("source", shift.source.absolute),
+        **path_fields("destination", one.target.absolute if one.target else None),
+        "size": shift.size,
+        "done": happens,
+        "reason": one.reason,
+    }
+
+
+class Changing:
+    """Plans what is asked for, set by set, and has it carried out."""
+
+    def __init__(self, pipeline: Pipeline, reader: Reader) -> None:
+        self._pipeline = pipeline
+        self._reader = reader
+
+    async def undo(
+        self, call: Call, reply: Reply, paths: Sequence[bytes], since: int | None
+    ) -> dict[str, object]:
+        """Take things back.
+
+        Args:
+            since: microseconds since the epoch.
+
+        Raises:
+            NotKnown, Ambiguous: what was named is nothing that can be changed.
+        """
+        ids = call.parameters["ids"] or []
+        label = " ".join([*map(str, ids), *map(printable, paths)])[:_LABEL]
+        taking = TakingBack(self._reader, planned=bool(call.parameters["dry_run"]))
+        return await self._perform(Command("undo", label), taking.changes(ids, paths, since), call, reply)
+
+    async def trash(self, call: Call, reply: Reply, paths: Sequence[bytes]) -> dict[str, object]:
+        """Move library files into trash; raises as `undo`."""
+        if not paths:
+            raise InvalidParameter("paths")
+        return await self._perform(Command("trash"), self._trashing(paths), call, reply)
+
+    async def refile(
+        self, call: Call, reply: Reply, paths: Sequence[bytes], library: str | None
+    ) -> dict[str, object]:
+        """Move library files to where they belong today; raises as `undo`."""
+        if bool(paths) == (library is not None):
+            raise InvalidParameter("library" if paths else "paths")
+        return await self._perform(Command("refile"), self._refiling(paths, library), call, reply)
+
+    async def prune(self, call: Call, reply: Reply, under: bytes | None) -> dict[str, object]:
+        """Move all but one of each group of exact copies into trash; raises as `undo`.
+
+        Args:
+            under: only what lies below this folder.
+        """
+        if under is not None:
+            under = await folder(self._pipeline, under)
+        keep: Keep = call.parameters["keep"] or "best"
+        changes = pruning(self._pipeline, self._reader, keep, under)
+        return await self._perform(Command("prune"), changes, call, reply)
+
+    async def _perform(
+        self, command: Command, changes: Changes, call: Call, reply: Reply
+    ) -> dict[str, object]:
+        """Do it, or say what would be done; for who asks for more, tell of it as it goes."""
+        told = _Told(command, call.more)
+        relocator = self._pipeline.relocator
+        dry_run = bool(call.parameters["dry_run"])
+        async with contextlib.aclosing(changes):
+            async for page in changes:
+                for group in grouped(page):
+                    if dry_run:
+                        told.add(await relocator.forecast(group), planned=True)
+                    else:
+                        told.add(await relocator.carry_out(command, group), planned=False)
+                    if call.more and len(told.changes) >= _PAGE:
+                        await reply(told.page("working"))
+                await anyio.lowlevel.checkpoint()
+        return told.page("planned" if dry_run else "done")
+
+    # -- trash and refile -----------------------------------------------------------------------------
+
+    async def _trashing(self, paths: Sequence[bytes]) -> Changes:
+        """What moves these library files, and all below folders, into trash, each with its set."""
+        async for page in self._sets(paths):
+            read = [await self._read(files) for files in page]
+            yield [trashing.trash(files) for files in read]
+
+    async def _refiling(self, paths: Sequence[bytes], library: str | None) -> Changes:
+        """What moves these library files, or those of a library, to where they belong today."""
+        if paths:
+            async for page in self._sets(paths):
+                yield await self._refiled(page)
+        if library is not None:
+            shelf = self._pipeline.shelves.find(library)
+            if shelf is None or not shelf.readable:
+                raise self._pipeline.shelves.reason(library)
+            row, after = shelf.id, -1
+            while after:
+                ask = functools.partial(kept.of_library, library=row, after=max(after, 0))
+                files, after = await self._reader.run(ask)
+                lead = [one for one in files if not refiling.by_hand(one)]
+                sets = await self._reader.run(functools.partial(_sets_of, files=lead))
+                yield await self._refiled(sets)
+
+    async def _refiled(self, sets: Sequence[list[Kept]]) -> list[Change]:
+        read = [await self._read(files) for files in sets]
+
+        def ask(connection: apsw.Connection) -> list[Change | None]:
+            return [self._refile(connection, files) for files in read]
+
+        return [change for change in await self._reader.run(ask) if change is not None]
+
+    def _refile(self, connection: apsw.Connection, files: list[Kept]) -> Change | None:
+        def taken(spot: Spot) -> bool:
+            row = connection.execute(
+                "SELECT 1 FROM file WHERE library = ? AND name_key = ? AND NOT missing LIMIT 1",
+                (spot.library, key_of(spot.path)),
+            )
+            return row.fetchone() is not None
+
+        pipeline = self._pipeline
+        here = next(
+            (name for name, row in pipeline.shelves.readable().items() if row == files[0].spot.library), ""
+        )
+        watch = refiling.watch_of(files[0], pipeline.config.watches, here)
+        return refiling.plan(files, pipeline.planner, watch, self._top, taken)
+
+    def _top(self, library: str) -> Spot | None:
+        shelf = self._pipeline.shelves.find(library)
+        if shelf is None or not shelf.readable or shelf.library is None:
+            return None
+        return Spot(shelf.id, shelf.library.tree.root, b"")
+
+    async def _sets(self, paths: Sequence[bytes]) -> AsyncGenerator[list[list[Kept]], None]:
+        """The sets of these library files, and of those below folders, each once."""
+        seen: set[int] = set()
+        for path in paths:
+            files = await self._reader.run(functools.partial(kept.at, path=path))
+            if files:
+                yield await self._unseen(files, seen)
+                continue
+            after, some = -1, False
+            while after:
+                ask = functools.partial(kept.below, path=path, after=max(after, 0))
+                files, after = await self._reader.run(ask)
+                some = some or bool(files)
+                leading = [one for one in files if one.leads] or files
+                yield await self._unseen(leading, seen)
+            if not some:
+                raise NotKnown(
+                    "no library is known to have such a file",
+                    path=path,
+                    remedy="mediactl adopt catalogues what was put there by hand",
+                )
+
+    async def _unseen(self, files: Sequence[Kept], seen: set[int]) -> list[list[Kept]]:
+        sets = await self._reader.run(functools.partial(_sets_of, files=files))
+        fresh = [[one for one in group if one.id not in seen] for group in sets]
+        seen.update(one.id for group in fresh for one in group)
+        return [group for group in fresh if group]
+
+    async def _read(self, files: list[Kept]) -> list[Kept]:
+        """The same, those read that never were."""
+        sizes = {one.size for one in files if one.digest is None}
+        if not sizes:
+            return files
+        stages = self._pipeline.stages
+        await witnesses.read_unread(
+            stages.database, stages.shelves.open(), sizes, stages.stopping, anyio.CapacityLimiter(1), _nobody
+        )
+        again = await self._reader.run(
+            lambda connection: [kept.by_id(connection, one.id) or one for one in files]
+        )
+        return list(again)
+
+
+def _nobody(_bytes: int = 0) -> None:
+    """Stands for progress, which nobody looks at."""
+
+
+def _sets_of(connection: apsw.Connection, files: Sequence[Kept]) -> list[list[Kept]]:
+    return [kept.set_of(connection, one) for one in files]

@@ -1,0 +1,102 @@
+"""What `mediactl undo` takes back: found in the journal set by set, the newest first."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import apsw
+
+from mediad.errors import Ambiguous, NotKnown
+from mediad.keeping import undoing
+from mediad.keeping.change import Change
+from mediad.store import undoable, whereabouts
+from mediad.store.reading import Reader
+
+_PAGE = 100  # sets that are planned together
+
+Changes = AsyncGenerator[list[Change], None]
+_Head = tuple[int, int]
+
+
+class TakingBack:
+    """Plans one undo.
+
+    Args:
+        planned: nothing of it is done meanwhile: each set is planned as if those before were taken back.
+    """
+
+    def __init__(self, reader: Reader, *, planned: bool) -> None:
+        self._reader = reader
+        self._planned = planned
+        self._assumed: set[int] = set()
+
+    async def changes(self, ids: Sequence[int], paths: Sequence[bytes], since: int | None) -> Changes:
+        """What takes back these batches, steps and files, all since then, or the latest batch. What one page
+        has of a file is to be done before the next page is asked for.
+
+        Args:
+            since: microseconds since the epoch.
+
+        Raises:
+            NotKnown, Ambiguous: what was named is nothing that can be taken back.
+        """
+        asked = [functools.partial(undoable.heads_since, since=since)] if since is not None else []
+        heads: list[_Head] = []
+        for number in ids:
+            found = await self._reader.run(functools.partial(undoable.numbered, number=number))
+            if found.batch is not None and found.head is not None:
+                raise Ambiguous([b"batch %d" % number, b"step %d" % number])
+            if found.batch is not None:
+                asked.append(functools.partial(undoable.heads_of_batch, batch=number))
+            elif found.head is not None:
+                heads.append(found.head)
+            else:
+                raise NotKnown(f"no batch and no step has the number {number}", remedy="see mediactl history")
+        heads += [await self._head_of(path) for path in paths]
+        if not asked and not heads:
+            batch = await self._reader.run(undoable.latest_batch)
+            asked = [] if batch is None else [functools.partial(undoable.heads_of_batch, batch=batch)]
+        for ask in asked:
+            async for page in self._walk(ask):
+                yield page
+        async for page in self._each(sorted(set(heads), reverse=True)):
+            yield page
+
+    async def _walk(self, ask: Callable[..., tuple[list[_Head], int]]) -> Changes:
+        before = 1 + await self._reader.run(undoable.newest_id)
+        while before:
+            heads, before = await self._reader.run(functools.partial(ask, before=before))
+            async for page in self._each(heads):
+                yield page
+
+    async def _each(self, heads: Sequence[_Head]) -> Changes:
+        """Pages in which no file comes twice: of two steps the older one can be judged only afterwards."""
+        rest = list(heads)
+        while rest:
+            ask = functools.partial(undoable.sets, heads=rest[:_PAGE])
+            page: list[Change] = []
+            seen: set[int] = set()
+            count = 0
+            for steps in await self._reader.run(ask):
+                files = {step.arrival for step in steps}
+                if files & seen:
+                    break
+                seen |= files
+                count += 1
+                if steps and (change := undoing.plan(steps, self._assumed)) is not None:
+                    page.append(change)
+                    if self._planned and not change.refused:
+                        self._assumed.update(step.id for step in steps)
+            rest = rest[count:]
+            yield page
+
+    async def _head_of(self, path: bytes) -> tuple[int, int]:
+        def ask(connection: apsw.Connection) -> tuple[int, int] | None:
+            subjects = whereabouts.about_path(connection, path)
+            return next(filter(None, (undoable.head_of(connection, one) for one in subjects)), None)
+
+        head = await self._reader.run(ask)
+        if head is None:
+            raise NotKnown("nothing was done with it that could be taken back", path=path)
+        return head

@@ -1,0 +1,117 @@
+"""Library files and their sets, for commands that change them. Each question is part of a unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from mediad.keeping.change import Bond, Kept, Spot
+from mediad.layout import key_of
+from mediad.store.reading import WINDOW
+from mediad.store.whereabouts import splits
+
+_PAGE = 200
+
+
+_KEPT = """
+SELECT file.id, file.library, library.path, file.path, file.size, file.mtime_ns, file.digest,
+    file.role, file.item, file.step,
+    arrival.id, coalesce(arrival.outcome, 'filed'), coalesce(arrival.code, 'found'),
+    coalesce(arrival.reason, ''), coalesce(arrival.stays, 0), coalesce(arrival.watch, ''),
+    coalesce(arrival.path, file.path), coalesce(arrival.kind, ''), arrival.taken, arrival.offset_min,
+    arrival.source, arrival.confidence, arrival.evidence, coalesce(batch.label, ''), step.destination
+FROM file
+JOIN library ON library.id = file.library
+LEFT JOIN step ON step.id = file.step
+LEFT JOIN arrival ON arrival.id = step.arrival
+LEFT JOIN batch ON batch.id = step.batch
+WHERE NOT file.missing AND {} ORDER BY file.id"""
+
+
+def _kept(row: Sequence[object]) -> Kept:
+    id_, library, root, path, size, mtime_ns, digest, role, item, step, arrival, *rest = row
+    outcome, code, reason, stays, *told = rest
+    state = {"outcome": outcome, "code": code, "reason": reason, "stays": stays}
+    spot, bond = Spot(library, root, path), Bond(role, item, step)  # type: ignore[arg-type]
+    return Kept(id_, spot, size, mtime_ns, digest, bond, arrival, state, *told)  # type: ignore[arg-type]
+
+
+def by_id(connection: apsw.Connection, file: int) -> Kept | None:
+    """The library file of this row, if it is there."""
+    row = connection.execute(_KEPT.format("file.id = ?"), (file,)).fetchone()
+    return _kept(row) if row else None
+
+
+def set_of(connection: apsw.Connection, kept: Kept) -> list[Kept]:
+    """A file with its companions; a companion alone, and so one that nobody brought."""
+    if kept.bond.item is None or not kept.leads:
+        return [kept]
+    rows = connection.execute(_KEPT.format("file.item = ?"), (kept.bond.item,))
+    found = [_kept(row) for row in rows]
+    return sorted(found, key=lambda one: not one.leads)
+
+
+def at(connection: apsw.Connection, path: bytes) -> list[Kept]:
+    """The library file of this absolute path."""
+    found: list[Kept] = []
+    for library, rest in _libraries(connection, path):
+        rows = connection.execute(
+            _KEPT.format("file.library = ? AND file.name_key = ? AND file.path = ?"),
+            (library, key_of(rest), rest),
+        )
+        found += [_kept(row) for row in rows]
+    return found
+
+
+def below(connection: apsw.Connection, path: bytes, after: int) -> tuple[list[Kept], int]:
+    """Library files below an absolute folder.
+
+    Args:
+        after: only those of a higher id.
+
+    Returns:
+        some of them; the id to go on after, 0 at the end.
+    """
+    found: list[Kept] = []
+    on = 0
+    for library, rest in _libraries(connection, path.rstrip(b"/") + b"/x"):
+        folder = rest[:-1]  # with its slash; empty for the library itself
+        key = key_of(folder)
+        rows = connection.execute(
+            _KEPT.format(
+                "file.library = ? AND file.id > ? AND file.name_key >= ?"
+                " AND (? OR file.name_key < ?) AND substr(file.path, 1, ?) = ?"
+            )
+            + " LIMIT ?",
+            (library, after, key, not key, key[:-1] + b"0", len(folder), folder, _PAGE),
+        )
+        page = [_kept(row) for row in rows]
+        found += page
+        on = page[-1].id if len(page) == _PAGE else on
+    return found, on
+
+
+def _libraries(connection: apsw.Connection, path: bytes) -> list[tuple[int, bytes]]:
+    """The libraries that a path lies in, with its rest below."""
+    return [
+        (row[0], rest)
+        for root, rest in splits(path)
+        for row in list(connection.execute("SELECT id FROM library WHERE path = ?", (root,)))
+    ]
+
+
+def of_library(connection: apsw.Connection, library: int, after: int) -> tuple[list[Kept], int]:
+    """Files of a library that lead their sets, as far as one window shows them; see `below`."""
+    upto = after + WINDOW
+    rows = connection.execute(
+        _KEPT.format("file.library = ? AND file.id > ? AND file.id <= ? AND file.role <> 'companion'")
+        + " LIMIT ?",
+        (library, after, upto, _PAGE),
+    )
+    page = [_kept(row) for row in rows]
+    if len(page) == _PAGE:
+        return page, page[-1].id
+    newest = connection.execute("SELECT coalesce(max(id), 0) FROM file").fetchone()
+    assert newest is not None
+    return page, upto if upto < newest[0] else 0

@@ -1,0 +1,190 @@
+"""Steps that may be taken back, and what has to be known for that. Each is part of a unit of work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from mediad.keeping.change import Bond, Spot, Taken
+from mediad.layout import key_of
+from mediad.store.reading import WINDOW
+from mediad.store.whereabouts import Subject
+
+# What is passed over, 'leave', moved nothing.
+
+
+_SET = """
+SELECT step.id, step.item, step.action, step.arrival, arrival.size, arrival.digest,
+    arrival.outcome, arrival.code, arrival.reason, arrival.stays,
+    step.origin, origin.path, step.source,
+    coalesce(place.root, batch.root), arrival.path, coalesce(place.identity, ''),
+    step.library, library.path, step.destination,
+    step.change, step.keeps, step.undone IS NOT NULL,
+    (SELECT id FROM step AS later WHERE later.arrival = step.arrival AND later.id > step.id
+        AND later.state = 'done' AND later.undone IS NULL AND later.action <> 'leave'
+        AND (later.undoes IS NULL OR later.undoes < step.id) -- else it took back what came after this one
+        ORDER BY id DESC LIMIT 1)
+FROM step
+JOIN arrival ON arrival.id = step.arrival
+JOIN batch ON batch.id = step.batch
+LEFT JOIN place ON place.key = arrival.watch
+LEFT JOIN library ON library.id = step.library
+LEFT JOIN library AS origin ON origin.id = step.origin
+WHERE step.item = ? AND step.batch = ? AND step.state = 'done' AND step.action <> 'leave'
+ORDER BY step.id"""
+
+
+def sets(connection: apsw.Connection, heads: Sequence[tuple[int, int]]) -> list[list[Taken]]:
+    """The steps of these sets, each named by its item and batch."""
+    return [[_taken(connection, row) for row in list(connection.execute(_SET, head))] for head in heads]
+
+
+def _taken(connection: apsw.Connection, row: Sequence[Any]) -> Taken:
+    id_, item, action, arrival, size, digest, outcome, code, reason, stays, *places = row
+    origin, origin_root, source, root, path, identity, library, library_root, destination, *rest = places
+    change, keeps, undone, later = rest
+    told = json.loads(change) if change is not None else {"was": {}, "bond": None}
+    own = Spot(None, root, path, identity)
+    place, by_step = _place(own, library, library_root, destination), id_
+    if place is not None and (moved := _moved(connection, arrival, own)) is not None:
+        place, by_step = moved
+    bond = None
+    if place is not None and place.public:
+        place, bond = _in_library(connection, place, by_step)
+    by = connection.execute("SELECT id, action FROM step WHERE id = ?", (later,)).fetchone()
+    return Taken(
+        *(id_, item, action, arrival, size, digest or b""),
+        state={"outcome": outcome, "code": code, "reason": reason, "stays": stays},
+        source=own if origin is None else Spot(origin, origin_root, source),
+        own=own,
+        place=place,
+        bond=bond,
+        was=told["was"],
+        bond_was=Bond(*told["bond"]) if told["bond"] else None,
+        keeps=bool(keeps),
+        undone=bool(undone),
+        later=(by[0], by[1]) if by else None,
+        holder=_holder(connection, digest, size, place),
+    )
+
+
+def _place(own: Spot, library: int | None, root: bytes | None, destination: bytes | None) -> Spot | None:
+    if destination is None:
+        return None
+    return own if library is None or root is None else Spot(library, root, destination)
+
+
+def _moved(connection: apsw.Connection, arrival: int, own: Spot) -> tuple[Spot, int] | None:
+    """Where the last step put the file, and that step: what is undone twice lies elsewhere in trash than it
+    did at first.
+    """
+    row = connection.execute(
+        "SELECT step.id, step.library, library.path, step.destination FROM step"
+        " LEFT JOIN library ON library.id = step.library"
+        " WHERE arrival = ? AND state = 'done' AND action NOT IN ('leave', 'expire')"
+        " ORDER BY step.id DESC LIMIT 1",
+        (arrival,),
+    ).fetchone()
+    spot = _place(own, *row[1:]) if row is not None else None
+    return None if spot is None or row is None else (spot, row[0])
+
+
+def _in_library(connection: apsw.Connection, place: Spot, step: int) -> tuple[Spot, Bond | None]:
+    """Where the file is now that a step brought into a library: somebody may have moved it, and said so."""
+    row = connection.execute("SELECT path, role, item, step FROM file WHERE step = ?", (step,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            "SELECT path, role, item, step FROM file WHERE library = ? AND name_key = ? AND path = ?",
+            (place.library, key_of(place.path), place.path),
+        ).fetchone()
+    if row is None:
+        return place, None
+    return place._replace(path=row[0]), Bond(*row[1:])
+
+
+def _holder(connection: apsw.Connection, digest: bytes | None, size: int, place: Spot | None) -> Spot | None:
+    rows = connection.execute(
+        "SELECT file.library, library.path, file.path FROM file JOIN library ON library.id = file.library"
+        " WHERE digest = ? AND size = ? AND NOT missing ORDER BY file.id LIMIT 2",
+        (digest, size),
+    )
+    return next((Spot(*row) for row in list(rows) if Spot(*row) != place), None)
+
+
+def heads_of_batch(connection: apsw.Connection, batch: int, before: int) -> tuple[list[tuple[int, int]], int]:
+    """The sets of a batch, the newest first, as far as one window shows them.
+
+    Args:
+        before: only those of a lower item than this.
+
+    Returns:
+        their items and batch; where to go on, 0 at the end.
+    """
+    rows = connection.execute(
+        "SELECT id FROM step WHERE batch = ? AND id = item AND id < ? AND state = 'done'"
+        " ORDER BY id DESC LIMIT 200",
+        (batch, before),
+    )
+    found = [(row[0], batch) for row in rows]
+    return found, found[-1][0] if len(found) == 200 else 0
+
+
+def heads_since(connection: apsw.Connection, since: int, before: int) -> tuple[list[tuple[int, int]], int]:
+    """The same of all that was done since then, but for what took something back; see `heads_of_batch`.
+
+    Args:
+        since: microseconds since the epoch.
+    """
+    start = before - WINDOW
+    rows = connection.execute(
+        "SELECT id, batch FROM step WHERE id < ? AND id >= ? AND id = item AND state = 'done' AND time >= ?"
+        " AND action NOT IN ('undo', 'expire') ORDER BY id DESC",
+        (before, start, since),
+    )
+    return [(row[0], row[1]) for row in rows], max(start, 0)
+
+
+def newest_id(connection: apsw.Connection) -> int:
+    """The highest id of a step, 0 where there is none."""
+    row = connection.execute("SELECT coalesce(max(id), 0) FROM step").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def latest_batch(connection: apsw.Connection) -> int | None:
+    """The latest batch of which something stands that can be taken back; None if there is none."""
+    row = connection.execute(
+        "SELECT id FROM batch WHERE watch NOT IN ('undo', 'expire') AND EXISTS ("
+        " SELECT 1 FROM step WHERE step.batch = batch.id AND state = 'done' AND undone IS NULL"
+        " AND action <> 'leave') ORDER BY started DESC, id DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+class Numbered(NamedTuple):
+    """What a number names; both for one only in journals from before numbers named one thing."""
+
+    batch: int | None
+    head: tuple[int, int] | None
+
+
+def numbered(connection: apsw.Connection, number: int) -> Numbered:
+    """The batch or the set that has this number."""
+    batch = connection.execute("SELECT id FROM batch WHERE id = ?", (number,)).fetchone()
+    step = connection.execute("SELECT item, batch FROM step WHERE id = ?", (number,)).fetchone()
+    return Numbered(batch[0] if batch else None, (step[0], step[1]) if step else None)
+
+
+def head_of(connection: apsw.Connection, subject: Subject) -> tuple[int, int] | None:
+    """The set of the last step that stands and that moved this file, but for what took something back."""
+    if subject.kind != "arrival":
+        return None
+    row = connection.execute(
+        "SELECT item, batch FROM step WHERE arrival = ? AND state = 'done' AND undone IS NULL"
+        " AND action NOT IN ('leave', 'undo', 'expire') ORDER BY id DESC LIMIT 1",
+        (subject.id,),
+    ).fetchone()
+    return (row[0], row[1]) if row else None

@@ -1,0 +1,81 @@
+"""An error of the system is seen in `status` and `failures`, and is over when its cause is, without a restart."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from mediad.files import Files
+from tests import samples
+from tests.steering import House, Steering
+from tests.trees import files
+
+pytestmark = pytest.mark.anyio
+
+
+class Failing(Files):
+    """Files of which one call fails with an error while one is set."""
+
+    def __init__(self, method: str) -> None:
+        self.error = 0
+        self.failed = 0
+        real = getattr(Files, method)
+
+        def call(*args: object) -> object:
+            if self.error:
+                self.failed += 1
+                raise OSError(self.error, os.strerror(self.error))
+            return real(self, *args)
+
+        setattr(self, method, call)
+
+
+async def attention(steering: Steering) -> dict[str, str]:
+    status = await steering.call("Status")
+    return {one["code"]: one["command"] for one in status["attention"]}
+
+
+async def heals(steering: Steering, failing: Failing, house: House) -> None:
+    """The cause goes; it is tried again, as it would be by itself after a while."""
+    failing.error = 0
+    await steering.call("Retry")
+    await steering.until(lambda: files(house.root / "photos", without={b".mediad"}))
+    assert await steering.rest() == "idle"
+    assert await steering.totals() == {"filed": 1}
+    assert await attention(steering) == {}
+
+
+# the call, the error, and the code under which `failures` has the file
+FAILED = [
+    ("link", errno.ENAMETOOLONG, "not-storable"),
+    ("link", errno.EMFILE, "exhausted"),
+    ("link", errno.EIO, "input-output"),
+    ("open_file", errno.EMFILE, "exhausted"),
+    ("open_file", errno.ENFILE, "exhausted"),
+    ("read_into", errno.EIO, "input-output"),
+    ("open_file", errno.EACCES, "not-permitted"),
+    ("sync_file", errno.EIO, "input-output"),
+    ("mkdir", errno.EACCES, "not-permitted"),
+]
+
+
+@pytest.mark.parametrize(("method", "error", "code"), FAILED)
+async def test_a_file_that_fails(tmp_path: Path, method: str, error: int, code: str) -> None:
+    house = House(tmp_path)
+    house.settings["watch"]["inbox"]["action"] = "move"
+    house.files = failing = Failing(method)
+    async with house.life() as steering:
+        failing.error = error
+        path = house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        await steering.call("Scan")
+        await steering.until(lambda: steering.pipeline.recorder.tally.troubled.get("failed"))
+        assert files(house.root / "inbox") == {b"a.jpg": samples.jpeg(seed=1)}
+        (failure,) = (await steering.call("Failures"))["files"]
+        assert (failure["code"], failure["path"]) == (code, os.fsdecode(path))
+        assert failure["command"]
+        assert await attention(steering) == {"failed": "mediactl failures"}
+        assert steering.pipeline.shelves["photos"].online  # nothing was concluded of the library
+        await heals(steering, failing, house)

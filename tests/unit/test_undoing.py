@@ -1,0 +1,312 @@
+"""What was done is taken back, and that again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mediad.files import Files
+from mediad.keeping.trip import Trip
+from tests import samples
+from tests.steering import LIMIT, House, Steering
+from tests.system.once import picture
+from tests.trees import files
+
+pytestmark = pytest.mark.anyio
+SIDECAR = samples.xmp_sidecar(rating=1)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    (tmp_path / "house").mkdir()
+    found = House(tmp_path / "house")
+    found.settings["library"]["photos"]["layout"] = "{taken:%Y}/{name}"
+    found.settings["watch"]["inbox"]["action"] = "move"
+    return found
+
+
+def inbox(house: House) -> dict[bytes, bytes]:
+    return files(house.root / "inbox")
+
+
+def library(house: House) -> dict[bytes, bytes]:
+    return files(house.root / "photos", without={b".mediad"})
+
+
+def trash(house: House) -> list[bytes]:
+    return sorted(
+        content
+        for name, content in files(house.root / "photos/.mediad/trash").items()
+        if not name.endswith(b".reason.txt")
+    )
+
+
+async def taken(house: House, steering: Steering, **named: bytes) -> None:
+    """Have files taken in."""
+    for name, content in named.items():
+        house.put(f"inbox/{name.replace('_', '.')}", content)
+    assert await steering.rest() == "idle"
+
+
+async def undo(steering: Steering, **asked: Any) -> dict[str, Any]:
+    answer = await steering.call("Undo", **asked)
+    assert answer["state"] == ("planned" if asked.get("dry_run") else "done")
+    return answer
+
+
+async def test_a_set_goes_back_and_comes_again(house: House) -> None:
+    before = {b"a.jpg": picture(1), b"a.xmp": SIDECAR}
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        filed = library(house)
+        assert inbox(house) == {}
+        planned = await undo(steering, dry_run=True)
+        assert (planned["done"], planned["refused"], planned["batch"]) == (2, 0, None)
+        assert inbox(house) == {}
+        answer = await undo(steering)
+        assert (answer["done"], answer["refused"]) == (2, 0)
+        assert (inbox(house), library(house)) == (before, {})
+        assert list((house.root / "photos").iterdir()) == [house.root / "photos/.mediad"]
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert inbox(house) == before
+        assert await steering.totals() == {"ignored": 2}
+        again = await undo(steering, ids=[answer["batch"]])
+        assert (again["done"], again["refused"]) == (2, 0)
+        assert (inbox(house), library(house)) == ({}, filed)
+        assert (await steering.totals())["filed"] == 2
+        rows = (await steering.call("History"))["rows"]
+        assert [row["undone"] for row in rows] == [False, False, True, True, False, False]
+        assert [row["outcome"] for row in rows] == ["filed", "filed", "ignored", "ignored", "filed", "filed"]
+        assert [row["destination"] for row in rows[2:4]] == [row["source"] for row in rows[:2]]
+
+
+async def test_it_stays_until_it_is_asked_for(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        await undo(steering)
+    async with house.life() as steering:
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert list(inbox(house)) == [b"a.jpg"]
+        path = os.fspath(house.root / "inbox/a.jpg")
+        assert (await steering.call("Why", path=path))["stories"][0]["code"] == "undone"
+        await steering.call("Retry", paths=[path])
+        assert await steering.rest() == "idle"
+        assert list(library(house)) == [b"2021/a.jpg"]
+
+
+async def test_a_duplicate_comes_out_of_trash(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        await taken(house, steering, b_jpg=picture(1))
+        assert trash(house) == [picture(1)]
+        answer = await undo(steering, paths=[os.fspath(house.root / "inbox/b.jpg")])
+        assert answer["done"] == 1
+        assert inbox(house) == {b"b.jpg": picture(1)}
+        assert files(house.root / "photos/.mediad/trash") == {}
+        assert list(library(house)) == [b"2021/a.jpg"]
+        await undo(steering, ids=[answer["batch"]])
+        assert inbox(house) == {}
+        assert trash(house) == [picture(1)]
+
+
+async def test_what_was_copied_goes_to_trash_while_its_source_is_there(house: House) -> None:
+    house.settings["watch"]["inbox"]["action"] = "copy"
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), b_jpg=picture(2))
+        (house.root / "inbox/b.jpg").unlink()
+        answer = await undo(steering)
+        assert (answer["done"], answer["refused"]) == (1, 1)
+        (refused,) = (change for change in answer["changes"] if not change["done"])
+        assert "only copy" in refused["reason"]
+        assert list(library(house).values()) == [picture(2)]
+        assert trash(house) == [picture(1)]
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert list(library(house).values()) == [picture(2)]
+
+
+async def test_what_is_in_the_way_or_was_changed_stays(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), b_jpg=picture(2), c_jpg=picture(3))
+        await steering.call("Pause")
+        house.put("inbox/a.jpg", b"another")
+        house.put("photos/2021/b.jpg", picture(2) + b"edited")
+        answer = await undo(steering)
+        assert (answer["done"], answer["refused"]) == (1, 2)
+        told = {change["source"].rpartition("/")[2]: change["reason"] for change in answer["changes"]}
+        assert "taken" in told["a.jpg"]
+        assert "changed" in told["b.jpg"]
+        assert library(house) == {b"2021/a.jpg": picture(1), b"2021/b.jpg": picture(2) + b"edited"}
+        assert inbox(house) == {b"a.jpg": b"another", b"c.jpg": picture(3)}
+
+
+async def test_trash_is_remembered_and_taken_back(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        path = os.fspath(house.root / "photos/2021/a.jpg")
+        answer = await steering.call("Trash", paths=[path])
+        assert (answer["done"], answer["refused"]) == (2, 0)
+        assert library(house) == {}
+        assert trash(house) == sorted([picture(1), SIDECAR])
+        await taken(house, steering, again_jpg=picture(1))
+        assert inbox(house) == {b"again.jpg": picture(1)}
+        assert await steering.totals() == {"ignored": 3}
+        await undo(steering, ids=[answer["batch"]])
+        assert library(house) == {b"2021/a.jpg": picture(1), b"2021/a.xmp": SIDECAR}
+        await taken(house, steering, third_jpg=picture(1))
+        assert (await steering.totals())["duplicate"] == 1
+        assert await undo(steering, since="2020-01-01T00:00:00Z")
+        assert inbox(house)[b"a.jpg"] == picture(1)
+
+
+async def test_refiled_and_back(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        house.settings["library"]["photos"]["layout"] = "{taken:%Y}/{taken:%m}/{name}"
+        await steering.call("Reload")
+        planned = await steering.call("Refile", library="photos", dry_run=True)
+        assert planned["done"] == 2
+        answer = await steering.call("Refile", library="photos")
+        assert (answer["done"], answer["refused"]) == (2, 0)
+        assert library(house) == {b"2021/03/a.jpg": picture(1), b"2021/03/a.xmp": SIDECAR}
+        assert (await steering.call("Refile", library="photos"))["done"] == 0
+        await taken(house, steering, b_jpg=picture(1))
+        assert (await steering.totals())["duplicate"] == 1
+        await undo(steering, ids=[answer["batch"]])
+        assert library(house) == {b"2021/a.jpg": picture(1), b"2021/a.xmp": SIDECAR}
+        assert not (house.root / "photos/2021/03").exists()
+        path = os.fspath(house.root / "photos/2021/a.jpg")
+        (story,) = (await steering.call("Why", path=path))["stories"]
+        assert (story["place"], story["place_state"]) == (path, "there")
+
+
+async def test_a_file_that_nobody_brought_is_trashed_and_comes_back(house: House) -> None:
+    house.put("photos/old/mine.jpg", picture(7))
+    async with house.life() as steering:
+        await steering.rest()
+        path = os.fspath(house.root / "photos/old/mine.jpg")
+        answer = await steering.call("Trash", paths=[path])
+        assert (answer["done"], answer["refused"]) == (1, 0)
+        assert trash(house) == [picture(7)]
+        assert (house.root / "photos/old").is_dir()  # we did not make it
+        assert await steering.totals() == {}
+        await undo(steering, paths=[path])
+        assert library(house) == {b"old/mine.jpg": picture(7)}
+
+
+async def test_an_import_that_was_taken_back_stays_so(house: House) -> None:
+    card = house.root / "card"
+    card.mkdir()
+    (card / "a.jpg").write_bytes(picture(1))
+    (card / "b.jpg").write_bytes(picture(2))
+    async with house.life() as steering:
+        first = await steering.call("Import", paths=[os.fspath(card)])
+        assert first["complete"]
+        await undo(steering, ids=[first["batch"]])
+        again = await steering.call("Import", paths=[os.fspath(card)])
+        assert (again["filed"], again["complete"]) == (0, False)
+        assert all("taken back" in one["reason"] for one in again["not_taken"])
+        assert library(house) == {}
+        named = await steering.call("Import", paths=[os.fspath(card / "a.jpg")])
+        assert named["filed"] == 1
+        assert list(library(house).values()) == [picture(1)]
+
+
+async def test_a_folder_that_an_undo_removes_does_not_hold_up_filing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a new folder and the first name in it, somebody removes it."""
+    removed: list[str] = []
+    link = Files.link
+
+    def late(files: Files, fd: int, name: bytes, dir_fd: int) -> None:
+        year = house.root / "photos/2021"
+        if name == b"a.jpg" and not removed:
+            removed.append(os.fspath(year))
+            year.rmdir()
+        link(files, fd, name, dir_fd)
+
+    monkeypatch.setattr(Files, "link", late)
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        assert removed
+        assert (await steering.call("Status"))["libraries"][0]["state"] == "online"
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+
+
+async def test_what_is_being_moved_is_no_witness(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer that comes while its only twin is on its way out of the library is filed."""
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        relocator = steering.pipeline.relocator
+        move, begun, gate = relocator._mover.move, threading.Event(), threading.Event()
+
+        def slow(trip: Trip) -> None:
+            begun.set()
+            assert gate.wait(LIMIT)
+            move(trip)
+
+        monkeypatch.setattr(relocator._mover, "move", slow)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: steering.call("Undo"))
+            await steering.until(begun.is_set)
+            house.put("inbox/b.jpg", picture(1))
+            await steering.call("Scan")
+            await steering.until(lambda: steering.pipeline.stages.deferred)
+            gate.set()
+        assert await steering.rest() == "idle"
+        assert inbox(house) == {b"a.jpg": picture(1)}
+        assert library(house) == {b"2021/b.jpg": picture(1)}
+        assert trash(house) == []
+
+
+async def test_taken_back_again_and_again(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        await taken(house, steering, b_jpg=picture(1))
+        await steering.call("Trash", paths=[os.fspath(house.root / "photos/2021/a.jpg")])
+        batch = (await steering.call("History"))["rows"][-1]["batch"]
+        first = batch
+        for _ in range(5):
+            answer = await undo(steering, ids=[batch])
+            assert (answer["done"], answer["refused"]) == (1, 0), answer
+            batch = answer["batch"]
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+        again = await undo(steering, ids=[batch])
+        assert trash(house) == [picture(1), picture(1)]
+        assert (await undo(steering, ids=[first]))["done"] == 1
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+        assert (await undo(steering, ids=[again["batch"]]))["refused"] == 1
+
+
+async def test_nothing_goes_back_into_another_folder(house: House) -> None:
+    """Such as the one that the watch is mounted on while it is not."""
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        (house.root / "inbox").rename(house.root / "unplugged")
+        (house.root / "inbox").mkdir()
+        answer = await undo(steering)
+        assert (answer["done"], answer["refused"]) == (0, 1)
+        assert "another folder" in answer["changes"][0]["reason"]
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+        (house.root / "inbox").rmdir()
+        (house.root / "unplugged").rename(house.root / "inbox")
+        assert (await undo(steering))["done"] == 1
+        assert inbox(house) == {b"a.jpg": picture(1)}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_all_since_then_is_taken_back_step_by_step(house: House, dry_run: bool) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), b_jpg=picture(2))
+        await steering.call("Trash", paths=[os.fspath(house.root / "photos/2021/a.jpg")])
+        answer = await undo(steering, since="2020-01-01T00:00:00Z", dry_run=dry_run)
+        assert (answer["done"], answer["refused"]) == (3, 0), answer["changes"]
+        assert (inbox(house) == {}) is dry_run
