@@ -28,7 +28,7 @@ from mediad.errors import (
     LibraryReadOnly,
     MediadError,
 )
-from mediad.files import EXHAUSTED, UNSUPPORTED, Files, Tree, system_error
+from mediad.files import EXHAUSTED, UNSUPPORTED, Files, Tree, library_error
 from mediad.roots import filesystem
 from mediad.sizes import size_text
 
@@ -36,6 +36,8 @@ PRIVATE = b".mediad"
 TMP = b".mediad/tmp"
 TRASH = b".mediad/trash"
 QUARANTINE = b".mediad/quarantine"
+
+_TELLING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV})
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +337,11 @@ def _works(call: Callable[[], None]) -> bool:
 
 
 def _refusal(kind: type[MediadError], what: str, error: OSError, path: bytes) -> MediadError:
-    """An error of this kind, unless it is we who have nothing left to ask with: then nothing is concluded."""
-    if error.errno in EXHAUSTED:
-        return system_error(error, path)
+    """An error of this kind, unless the system says better what is wrong: that it is full, that its server
+    has lost sight of it, or that it is we who have nothing left to ask with.
+    """
+    if error.errno in EXHAUSTED | _TELLING:
+        return library_error(error, path)
     return kind(f"{what}: {error.strerror}", path=path)
 
 

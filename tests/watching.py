@@ -195,7 +195,7 @@ class Scene:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in threads
             await anyio.sleep(0.002)
 

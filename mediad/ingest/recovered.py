@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import apsw
 
+from mediad.errors import printable
 from mediad.ingest.recover import Recovered, Verdict
 from mediad.layout import key_of
+from mediad.library import OpenLibrary
 from mediad.media import companions
 from mediad.store import catalogue, changes, journal
+from mediad.store.paths import under
+
+log = logging.getLogger("mediad")
 
 
 def record(connection: apsw.Connection, results: Sequence[Recovered], now: int) -> None:
     """Write down what recovery did with a set."""
     for result in results:
         _record_one(connection, result, now)
+
+
+def tell(library: OpenLibrary, results: Sequence[Recovered]) -> None:
+    """Log what recovery did in a library: all in a line, each file at debug, what is nowhere as a warning."""
+    if not results:
+        return
+    tally = Counter(result.verdict for result in results)
+    told = ", ".join(f"{tally[verdict]} {verdict}" for verdict in Verdict if tally[verdict])
+    log.info("library %s: recovered %d files after a crash: %s", library.name, len(results), told)
+    for result in results:
+        step, lost = result.step, result.verdict is Verdict.LOST_SIGHT
+        source = under(step.origin_root or step.root, step.path)
+        place = step.destination and under(library.tree.root if step.library else step.root, step.destination)
+        log.log(
+            logging.WARNING if lost else logging.DEBUG,
+            "%s (%s, step %d) %s after a crash%s",
+            *(printable(source), step.action, step.id, "was nowhere" if lost else result.verdict),
+            f": {printable(place)}" if place and not lost else "",
+        )
 
 
 def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import anyio
@@ -27,7 +26,7 @@ from mediad.errors import (
 from mediad.files import Files, library_error
 from mediad.ingest import recovered
 from mediad.ingest.pulse import Hung, Pulse
-from mediad.ingest.recover import Recovered, Verdict, recover, sweep, sweep_reasons
+from mediad.ingest.recover import Recovered, recover, sweep, sweep_reasons
 from mediad.ingest.shelf import Shelf, State
 from mediad.library import OpenLibrary, open_library
 from mediad.roots import overlaps
@@ -396,9 +395,6 @@ class Shelves:
         left = await anyio.to_thread.run_sync(
             sweep, library, lambda step: step in still_open or self._in_hand(step)
         )
-        if ended:
-            tally = Counter(result.verdict for result in ended)
-            told = ", ".join(f"{tally[verdict]} {verdict}" for verdict in Verdict if tally[verdict])
-            log.info("library %s: recovered %d files after a crash: %s", library.name, len(ended), told)
+        recovered.tell(library, ended)
         for name in left:
             log.warning("library %s: .mediad/tmp/%s is not ours and was left alone", library.name, name)

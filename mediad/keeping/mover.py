@@ -71,7 +71,8 @@ class Mover:
         try:
             if work.shift.keeps:
                 raise OSError(errno.EXDEV, "a copy")
-            self._files.sync_file(work.source.fd)
+            if work.shift.source.library is None:  # whoever put it there may never have synced it
+                self._files.sync_file(work.source.fd)
             self._set_modes(work, spot)
             self._files.link(work.source.fd, name, directory)
             work.placed = work.source.stat
@@ -192,21 +193,26 @@ class Mover:
 
     def _sync_targets(self, trip: Trip) -> None:
         """Make the new names durable, with every new folder above them."""
+        loads: dict[tuple[bytes, bytes], list[Load]] = {}
         for load in trip.going:
-            with load.ending():
-                for work in load.works:
-                    if work.target is not None and work.placed is not None:
-                        self._sync_above(trip, work.target)
+            for work in load.works:
+                if work.target is not None and work.placed is not None:
+                    for folder in self._new_names_in(trip, work.target):
+                        loads.setdefault((work.target.root, folder), []).append(load)
+        for (root, folder), concerned in loads.items():
+            try:
+                self._files.sync_dir(trip.dirs[root].fd(folder))
+            except OSError as error:
+                for load in concerned:
+                    load.error = load.error or library_error(error, root)
+        for load in {id(load): load for some in loads.values() for load in some}.values():
             if load.error is not None:
                 self._take_back(trip, load)
 
-    def _sync_above(self, trip: Trip, spot: Spot) -> None:
-        dirs = trip.folders(spot)
-        folders = {spot.path.rpartition(b"/")[0]}
-        made = set(dirs.made)
-        folders |= {path.rpartition(b"/")[0] for path in walk_up(spot.path) if path in made}
-        for folder in folders:
-            self._files.sync_dir(dirs.fd(folder))
+    def _new_names_in(self, trip: Trip, spot: Spot) -> set[bytes]:
+        made = set(trip.folders(spot).made)
+        above = {path.rpartition(b"/")[0] for path in walk_up(spot.path) if path in made}
+        return {spot.path.rpartition(b"/")[0], *above}
 
     def _remove(self, trip: Trip, work: Work) -> None:
         """Remove one source: its content is durable at its target by now. What expires just goes."""
@@ -261,14 +267,16 @@ class Mover:
 
     def _sync_sources(self, trip: Trip) -> None:
         """A removal that is not durable may come undone by a power cut: then the file is there twice."""
-        for load in trip.going:
-            for work in load.works:
-                if work.left:
-                    spot = work.shift.source
-                    try:
-                        self._files.sync_dir(trip.folders(spot).fd(spot.path.rpartition(b"/")[0]))
-                    except OSError as error:
-                        work.note = f"its removal from there may not be durable: {error.strerror}"
+        left: dict[tuple[bytes, bytes], list[Work]] = {}
+        for work in (work for load in trip.going for work in load.works if work.left):
+            spot = work.shift.source
+            left.setdefault((spot.root, spot.path.rpartition(b"/")[0]), []).append(work)
+        for (root, folder), works in left.items():
+            try:
+                self._files.sync_dir(trip.dirs[root].fd(folder))
+            except OSError as error:
+                for work in works:
+                    work.note = f"its removal from there may not be durable: {error.strerror}"
 
     def _look_back(self, trip: Trip, work: Work) -> None:
         """How the file stands now, and what is left of the place that it had."""

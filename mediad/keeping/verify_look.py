@@ -86,13 +86,17 @@ Content = tuple[bytes, Stat]
 Tell = Callable[[Checked], Awaitable[None]]
 
 
+Spend = Callable[[int, Callable[[], bool]], None]
+"""Holds a reading thread back: gets how many more bytes were read, and what says that it should end."""
+
+
 class Look:
     """A look at one library, or at a part of it.
 
     Args:
         row: the library's, in the catalogue.
         scope: a path below the library, b"" for all of it.
-        spend: told in the reading thread how many more bytes were read; may hold it back.
+        spend: told in the reading thread how many more bytes were read.
         wait: returns when something has changed, or after a second or so.
         accept: what is found is taken as the truth.
         tell: told of each file.
@@ -105,7 +109,7 @@ class Look:
         scope: bytes,
         database: Database,
         clock: Clock,
-        spend: Callable[[int], None],
+        spend: Spend,
         stopping: Callable[[], bool],
         wait: Callable[[], Awaitable[None]],
         tell: Tell,
@@ -183,4 +187,4 @@ class Look:
 
     def _got(self, count: int) -> None:
         self.progress.bytes += count
-        self._spend(count)
+        self._spend(count, self.stopping)

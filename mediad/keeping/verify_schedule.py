@@ -21,7 +21,7 @@ from mediad.errors import Busy, LibraryOffline, MediadError, printable
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.shelf import Shelf
 from mediad.keeping.verify import Inspection
-from mediad.keeping.verify_look import BAD, STATES, Checked, Look, Tell
+from mediad.keeping.verify_look import BAD, STATES, Checked, Look, Spend, Tell
 from mediad.keeping.verify_pace import Bucket, due
 from mediad.store import verifying
 from mediad.store.verifying import Pass, Trouble
@@ -41,6 +41,10 @@ log = logging.getLogger("mediad")
 def summary(counts: dict[str, int]) -> str:
     """ "12 ok, 1 changed"; what there is none of is left out, but for ok."""
     return ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state) or state == "ok")
+
+
+def _at_once(_count: int, _stopping: Callable[[], bool]) -> None:
+    """Holds nothing back."""
 
 
 class Verifier:
@@ -139,13 +143,13 @@ class Verifier:
             del self._scheduled[row]
             self.wake()
 
-    def _hold_back(self, bucket: Bucket, count: int) -> None:
+    def _hold_back(self, bucket: Bucket, count: int, stopping: Callable[[], bool]) -> None:
         """In the thread that reads: keep to the rate, and give way to what is being filed."""
-        self._nap(bucket.take(count, self._clock.monotonic()), lambda: False)
-        self._nap(_GIVE_WAY, lambda: not self._pipeline.tracker.flying)
+        self._nap(bucket.take(count, self._clock.monotonic()), stopping)
+        self._nap(_GIVE_WAY, lambda: stopping() or not self._pipeline.tracker.flying)
 
     def _nap(self, seconds: float, over: Callable[[], bool]) -> None:
-        while seconds > 0 and not over() and not self._stopping():
+        while seconds > 0 and not over():
             self._sleep(min(seconds, _NAP))
             seconds -= _NAP
 
@@ -186,7 +190,7 @@ class Verifier:
                 await self._pipeline.changed(0.05)
             if not resume:
                 await self._save(row, self._passes.get(row, Pass())._replace(started=None))
-            await self._pass(shelf, lambda _: None, tell, lambda: True, began, accept=accept)
+            await self._pass(shelf, _at_once, tell, lambda: True, began, accept=accept)
 
     async def verify_below(
         self, shelf: Shelf, scope: bytes, tell: Tell, began: Callable[[Inspection], None], *, accept: bool
@@ -197,7 +201,7 @@ class Verifier:
             LibraryOffline. OSError.
         """
         until = await self._pipeline.database.run(verifying.newest_file)
-        inspection = self._inspection(shelf, scope, lambda _: None, tell, accept=accept)
+        inspection = self._inspection(shelf, scope, _at_once, tell, accept=accept)
         began(inspection)
 
         async def came_to(_: int) -> bool:
@@ -213,7 +217,7 @@ class Verifier:
     async def _pass(
         self,
         shelf: Shelf,
-        spend: Callable[[int], None],
+        spend: Spend,
         tell: Tell,
         goes_on: Callable[[], bool],
         began: Callable[[Inspection], None] = lambda _: None,
@@ -269,7 +273,7 @@ class Verifier:
         return heard
 
     def _inspection(
-        self, shelf: Shelf, scope: bytes, spend: Callable[[int], None], tell: Tell, *, accept: bool
+        self, shelf: Shelf, scope: bytes, spend: Spend, tell: Tell, *, accept: bool
     ) -> Inspection:
         if shelf.library is None:
             raise LibraryOffline(shelf.error or "is offline")

@@ -152,7 +152,7 @@ def _settings(rules: DateRules) -> tuple[DateSettings, str]:
         return DateSettings(UTC), f"there is no time zone {rules.zone}"
 
 
-def _limit_time() -> None:
+def limit_time() -> None:
     """From now on so much processor time is left; beyond it, SIGXCPU ends the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = math.ceil(used.ru_utime + used.ru_stime) + _PROCESSOR
@@ -163,7 +163,7 @@ def _limit_time() -> None:
 
 
 def _read(file: File, missing: str) -> Reading:
-    _limit_time()
+    limit_time()
     try:
         if missing:
             raise ReadError(missing)

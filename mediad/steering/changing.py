@@ -146,6 +146,8 @@ class Changing:
                     if call.more and len(told.changes) >= _PAGE:
                         await reply(told.page("working"))
                 await anyio.lowlevel.checkpoint()
+        if told.done and not dry_run:  # what was found wrong may have gone
+            await self._pipeline.verifier.load()
         return told.page("planned" if dry_run else "done")
 
     # -- trash and refile -----------------------------------------------------------------------------

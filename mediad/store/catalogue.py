@@ -82,6 +82,8 @@ class Arrival:
             return same and self.code != "reverted" and retry_since < self.seen <= now
         if self.is_same(stat):
             return True
+        if self.code in ("undone", "trashed") and self.stays:  # what was its other name has gone since
+            return (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
         near = abs(self.mtime_ns - stat.mtime_ns) <= 2_000_000_000
         return self.stays and not local and self.size == stat.size and near
 

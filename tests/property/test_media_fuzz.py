@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mediad.media.__main__ import limit_time
 from mediad.media.conclude import LONGEST_EVIDENCE, conclude
 from mediad.media.dates import DateSettings
 from mediad.media.read import read
@@ -33,7 +34,7 @@ TAKEN = datetime.fromisoformat("2021-07-10T20:39:25")
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SETTINGS = DateSettings(UTC, earliest=date(1990, 1, 1))
 
-MOST_SECONDS = 5.0  # for one file; thin air, and far below what the daemon waits
+MOST_SECONDS = 10.0  # of the processor for one file; thin air, and below what a worker may take
 MOST_MEMORY = 96 << 20  # bytes above what there was; libraries in C are bounded by the worker's own limits
 MOST_READ = 64 << 20  # bytes of one file, however large it is
 SPARSE = 200 << 30
@@ -115,10 +116,10 @@ class Counted(io.RawIOBase):
 
 def told(name: str, data: bytes, size: int) -> Facts:
     """What the daemon is told of a file; it has to be possible."""
-    began = time.perf_counter()
+    began = time.process_time()
     file = File(3, name.encode(), size, 1_600_000_000_000_000_000, on_card=True)
     found = conclude(read(Counted(data, size), file.name, size), file, SETTINGS, NOW)  # type: ignore[arg-type]
-    assert time.perf_counter() - began < MOST_SECONDS, "takes too long"
+    assert time.process_time() - began < MOST_SECONDS, "takes too long"
     assert reply_from_json(reply([found])[HEADER:], 1) == [found]
     assert len(found.evidence) <= LONGEST_EVIDENCE
     if found.taken is not None:
@@ -132,7 +133,7 @@ def told(name: str, data: bytes, size: int) -> Facts:
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_whatever_is_broken_is_read_within_bounds(name: str) -> None:
-    """In a child process: libraries in C may crash, which costs the daemon a worker and us a child."""
+    """In a child process: a library in C may crash or loop, which costs the daemon a worker and us a child."""
     todo = [number for number, _ in numbers(400)]
     tried, dated = len(todo), 0
     crashed = []
@@ -149,6 +150,7 @@ def test_whatever_is_broken_is_read_within_bounds(name: str) -> None:
 
 
 def answer(name: str, number: int) -> bytes:
+    limit_time()
     chance = random.Random(f"{SEED}-{number}")
     data = broken(sample(name), [sample(other) for other in MAKERS], chance)
     return b"d" if told(name, data, len(data)).taken is not None else b"u"

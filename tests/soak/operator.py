@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mediad.control.protocol import Failed
 from tests.answering import DEFINITION
-from tests.crash.killing import LIMIT, Died
+from tests.crash.killing import LIMIT, Died, Reply
 from tests.soak.checks import unkept
 from tests.soak.user import User
 from tests.soak.world import LIBRARIES, WATCHES, World
@@ -78,6 +78,10 @@ class Operator:
         return f"kill in {operations} operations"
 
     def restart(self, rng: random.Random) -> str:
+        self._stop()
+        return "stop"
+
+    def _stop(self) -> None:
         self.be_up()
         daemon = self.world.daemon
         daemon.board.arm(0)
@@ -85,7 +89,6 @@ class Operator:
             raise Wrong(f"a stop ended with {code}")
         if daemon.pid:
             self.buried()
-        return "stop"
 
     # -- commands ---------------------------------------------------------------------------------------
 
@@ -224,10 +227,15 @@ class Operator:
         self.world.restore()
         self.be_up()
         self.world.daemon.board.arm(0)
-        for method, parameters in (("Reload", {}), ("Resume", {}), ("Scan", {}), ("Retry", {})):
-            self.call(method, **parameters)
-        self.be_up()
-        waited = self.world.daemon.call("Wait", timeout_s=LIMIT)
-        if waited["result"] != "idle":
+        for method in ("Reload", "Resume", "Scan", "Retry"):
+            self.call(method)
+        if self._waited()["result"] == "held":  # for a minute after the library was back; a start is quicker
+            self._stop()
+        if (waited := self._waited())["result"] != "idle":
             queue = self.world.daemon.call("Queue")["files"]
             raise Wrong(f"it does not come to rest: {waited} {queue}")
+
+    def _waited(self) -> Reply:
+        self.be_up()
+        self.world.daemon.board.arm(0)
+        return self.world.daemon.call("Wait", timeout_s=LIMIT)

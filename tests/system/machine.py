@@ -36,7 +36,7 @@ from tests.waiting import wait_until
 
 T = TypeVar("T")
 
-LIMIT = 30.0  # seconds for anything that is waited for; thin air
+LIMIT = 60.0  # seconds for anything that is waited for; thin air
 BOUND = (PROJECT, Path(sys.prefix), Path(sys.base_prefix))
 """What is shown at the same place inside: an overlay may not see changes below it, nor other filesystems."""
 

@@ -1,4 +1,4 @@
-"""An error of the system is seen in `status` and `failures`, and is over when its cause is, without a restart."""
+"""An error of the system is seen in `status` and `failures`, and is over once its cause is, by itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ async def heals(steering: Steering, failing: Failing, house: House) -> None:
     await steering.call("Retry")
     await steering.until(lambda: files(house.root / "photos", without={b".mediad"}))
     assert await steering.rest() == "idle"
-    assert await steering.totals() == {"filed": 1}
+    assert (await steering.totals())["filed"] == 1
+    assert await steering.queue() == {}
     assert await attention(steering) == {}
 
 
@@ -79,3 +80,34 @@ async def test_a_file_that_fails(tmp_path: Path, method: str, error: int, code: 
         assert await attention(steering) == {"failed": "mediactl failures"}
         assert steering.pipeline.shelves["photos"].online  # nothing was concluded of the library
         await heals(steering, failing, house)
+
+
+# the error, and what `status` says of the library
+HELD = [
+    (errno.ENOSPC, "library-full"),
+    (errno.EDQUOT, "library-full"),
+    (errno.EROFS, "library-readonly"),
+    (errno.ESTALE, "library-offline"),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), HELD)
+async def test_a_library_that_takes_nothing(tmp_path: Path, error: int, code: str) -> None:
+    house = House(tmp_path)
+    house.settings["watch"]["inbox"]["action"] = "move"
+    house.files = failing = Failing("link")
+    async with house.life() as steering:
+        failing.error = error
+        house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        await steering.call("Scan")
+        shelf = steering.pipeline.shelves["photos"]
+        await steering.until(lambda: not shelf.online and shelf.error)
+        assert set(await attention(steering)) == {code}
+        assert (await steering.call("Failures"))["files"] == []  # it is no fault of the file's
+        assert files(house.root / "inbox") == {b"a.jpg": samples.jpeg(seed=1)}
+        failing.error = 0
+        await steering.call("Scan")
+        await steering.until(lambda: shelf.online)
+        await steering.until(lambda: files(house.root / "photos", without={b".mediad"}))
+        assert await steering.rest() == "idle"
+        assert await attention(steering) == {}

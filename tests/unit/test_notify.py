@@ -70,7 +70,7 @@ def managing() -> Iterator[Callable[[], Manager]]:
 
 
 async def until(systemd: Listening, word: str, count: int = 1) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while systemd.has(word) < count:
             await anyio.wait_all_tasks_blocked()
 
@@ -92,7 +92,7 @@ async def test_without_systemd_nothing_is_kept(
 ) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     async with house.life() as steering:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await (await anyio.to_thread.run_sync(managing)).keep(steering.life)
 
 

@@ -8,8 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
+from mediad import eventloop
+from mediad.errors import CatalogueBroken
 from mediad.library import lock_file
 from tests.rebuilding import NUMBERS, Lost
 from tests.system.once import picture
@@ -253,3 +256,18 @@ def test_a_damaged_backup_is_passed_over(lost: Lost, capsys: pytest.CaptureFixtu
     assert lost.rebuild() == 0
     assert capsys.readouterr().out.count("damaged, and of no use") == 3
     assert lost.digests() == digests
+
+
+def test_what_fails_in_many_places_is_told_once() -> None:
+    async def broken() -> None:
+        raise CatalogueBroken("the catalogue cannot be used")
+
+    async def run() -> None:
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(broken)
+            async with anyio.create_task_group() as inner:
+                inner.start_soon(broken)
+                inner.start_soon(broken)
+
+    with pytest.raises(CatalogueBroken):
+        eventloop.run(run)

@@ -20,7 +20,7 @@ from tests.trees import files
 from tests.unit.test_serving import Gated
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @pytest.fixture

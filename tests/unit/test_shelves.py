@@ -279,7 +279,7 @@ async def test_a_library_that_does_not_answer_is_offline_and_stays_locked(house:
         while not shelf.online:
             await shelves.look(shelf)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await online()
     assert house.indexed == ["photos"]
     shelves.close()

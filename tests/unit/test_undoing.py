@@ -310,3 +310,16 @@ async def test_all_since_then_is_taken_back_step_by_step(house: House, dry_run: 
         answer = await undo(steering, since="2020-01-01T00:00:00Z", dry_run=dry_run)
         assert (answer["done"], answer["refused"]) == (3, 0), answer["changes"]
         assert (inbox(house) == {}) is dry_run
+
+
+async def test_a_hard_link_is_taken_from_the_library_and_not_made_again(house: House) -> None:
+    house.settings["watch"]["inbox"]["action"] = "hardlink"
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        assert (house.root / "photos/2021/a.jpg").stat().st_nlink == 2
+        assert (await undo(steering))["done"] == 1
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert library(house) == {}
+        assert inbox(house) == {b"a.jpg": picture(1)}
+        assert (await undo(steering, since="2020-01-01T00:00:00Z"))["done"] == 0

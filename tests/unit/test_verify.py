@@ -291,6 +291,22 @@ async def test_a_pass_goes_on_where_it_was(house: House) -> None:
         assert len(await states(steering)) == 3
 
 
+async def test_who_asks_does_not_wait_for_what_is_done_by_itself(house: House) -> None:
+    """At this rate the pass would take an hour."""
+    house.settings["verify"] = {"every": "1d", "rate": "10B/s"}
+    for number in (1, 2):
+        house.put(f"inbox/IMG_{number}.jpg", picture(number) + b"\0" * 30_000)
+    async with house.life() as steering:
+        await steering.rest()
+        verifier, row = steering.pipeline.verifier, steering.pipeline.shelves["photos"].id
+        house.clock.ahead += 2 * 86_400.0
+        verifier.wake()
+        await steering.until(lambda: row in verifier._scheduled)
+        assert len(await states(steering)) == 2
+        assert row not in verifier._scheduled
+        assert verifier.last(row) is not None
+
+
 async def test_a_pause_holds_what_is_verified_by_itself(house: House) -> None:
     house.put("inbox/IMG_1.jpg", picture(1))
     async with house.life() as steering:
