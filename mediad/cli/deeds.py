@@ -28,6 +28,7 @@ class Deed(NamedTuple):
     Attributes:
         question: with {} for how many files. done: what they are afterwards. nothing: said where there is
             nothing to do.
+        spares: what stays as it is was none that had to change: that is no failure.
         settled: the parameters that stand for what a plan showed, whatever happened since.
     """
 
@@ -37,6 +38,7 @@ class Deed(NamedTuple):
     done: str
     nothing: str
     settled: Callable[[Client, Parameters, Changes], Parameters] = lambda client, parameters, plan: parameters
+    spares: bool = False
 
 
 class How(NamedTuple):
@@ -83,7 +85,7 @@ def _asked(client: Client, deed: Deed, how: How, terminal: Terminal) -> int:
         terminal.tell(["nothing was changed"])
     if how.as_json:
         say_document(plan.document())
-    return _DECLINED if plan.files else plan.exit_code
+    return _DECLINED if plan.files else _exit_code(deed, plan)
 
 
 def _shown(client: Client, deed: Deed, how: How) -> int:
@@ -91,14 +93,14 @@ def _shown(client: Client, deed: Deed, how: How) -> int:
     if how.as_json:
         plan = _called(client, deed, deed.parameters, how, dry_run=True)
         say_document(plan.document())
-        return plan.exit_code
+        return _exit_code(deed, plan)
     plan, listing = Changes(), Listing(screen())
     for reply in client.stream(deed.method, {**deed.parameters, "dry_run": True}):
         plan.add(reply)
         if lines := [*listing.lines(reply["changes"])]:
             say("\n".join(lines))
     say(f"would be {deed.done}: {plan.summary()}" if plan.files else _nothing(deed, plan))
-    return plan.exit_code
+    return _exit_code(deed, plan)
 
 
 def _done(client: Client, deed: Deed, parameters: Parameters, how: How, terminal: Terminal | None) -> int:
@@ -110,7 +112,7 @@ def _done(client: Client, deed: Deed, parameters: Parameters, how: How, terminal
     told = _called(client, deed, parameters, how, dry_run=False)
     if how.as_json:
         say_document(told.document())
-        return told.exit_code
+        return _exit_code(deed, told)
     history = to_type(f"mediactl history --batch {told.reply['batch']}", how.called)
     on, rest = screen(), f"`{history}` lists all"
     lines = [*(told.refusals(Listing(on), "--json lists all") if terminal else told.brief(on, rest))]
@@ -119,12 +121,12 @@ def _done(client: Client, deed: Deed, parameters: Parameters, how: How, terminal
         undo = to_type(f"mediactl undo {told.reply['batch']}", how.called)
         lines.append(f"`{undo}` takes that back")
     say("\n".join(lines))
-    return told.exit_code
+    return _exit_code(deed, told)
 
 
 def _nothing(deed: Deed, told: Changes) -> str:
     was = "would be" if told.reply["state"] == "planned" else "was"
-    return f"nothing {was} {deed.done}{told.refused_text()}" if told.exit_code else deed.nothing
+    return f"nothing {was} {deed.done}{told.refused_text()}" if _exit_code(deed, told) else deed.nothing
 
 
 def _called(client: Client, deed: Deed, parameters: Parameters, how: How, *, dry_run: bool) -> Changes:
@@ -150,3 +152,7 @@ def _progress_text(reply: Reply, *, dry_run: bool) -> str:
     refused = f", {reply['refused']:,} refused" if reply["refused"] else ""
     done = f"{count(reply['done'], 'file')}, {size_text(reply['bytes'])}{refused}"
     return f"looking: {done}" if dry_run else f"done: {done}"
+
+
+def _exit_code(deed: Deed, changes: Changes) -> int:
+    return 0 if deed.spares else changes.exit_code

@@ -68,11 +68,11 @@ def prune(client: Client, *, under: str | None, keep: str | None, how: How) -> i
         keep: which one stays: "best" or "oldest".
 
     Returns:
-        as `deeds.carry_out`.
+        as `deeds.carry_out`; 0, too, where some were spared.
     """
     where = path_fields("under", absolute(under)) if under is not None else {}
     nothing = "there are no copies to move to trash"
-    return carry_out(client, _to_trash("Prune", {**where, "keep": keep}, nothing), how)
+    return carry_out(client, _to_trash("Prune", {**where, "keep": keep}, nothing)._replace(spares=True), how)
 
 
 def _to_trash(method: str, parameters: Parameters, nothing: str) -> Deed:

@@ -260,14 +260,14 @@ class Disk:
         return below(self._top, b"")
 
     def restore(self, image: Image, catalogue: Path) -> None:
-        """Make the folders and the catalogue what is left of them."""
-        for entry in self.root.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        """Make the folders and the catalogue what is left of them; the roots stay the folders that they are."""
+        for entry in self.root.glob("*/*"):
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         root, first = os.fsencode(self.root), dict[Inode, bytes]()
         for relative, inode in self._walk(image):
             path = root + b"/" + relative
             if inode.is_dir:
-                os.mkdir(path, 0o755)
+                os.makedirs(path, 0o755, exist_ok=True)
             elif inode in first:
                 os.link(first[inode], path, follow_symlinks=False)
             else:
@@ -278,7 +278,6 @@ class Disk:
             os.chmod(root + b"/" + relative, mode)
             if not inode.is_dir and mtime:
                 os.utime(root + b"/" + relative, ns=(mtime, mtime))
-        catalogue.parent.mkdir()
         catalogue.write_bytes(self.commits[image.commits])
         self._renumber(catalogue, {inode.number: path for inode, path in first.items()})
 

@@ -133,7 +133,7 @@ def told(name: str, data: bytes, size: int) -> Facts:
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_whatever_is_broken_is_read_within_bounds(name: str) -> None:
-    """In a child process: a library in C may crash or loop, which costs the daemon a worker and us a child."""
+    """In a child process: a library may crash or loop, which costs the daemon a worker and us a child."""
     todo = [number for number, _ in numbers(400)]
     tried, dated = len(todo), 0
     crashed = []
