@@ -260,7 +260,7 @@ class Disk:
         return below(self._top, b"")
 
     def restore(self, image: Image, catalogue: Path) -> None:
-        """Make the folders and the catalogue what is left of them; the roots stay the folders that they are."""
+        """Make the folders and the catalogue what is left of them; the roots stay the folders they are."""
         for entry in self.root.glob("*/*"):
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         root, first = os.fsencode(self.root), dict[Inode, bytes]()

@@ -17,8 +17,8 @@ from tests.crash.powerloss import Disk, Loss, Recorded, recorded_database
 from tests.crash.scene import Input, Scene, inputs
 from tests.crash.verdict import WAYS, before, look, scene_of, wrong
 
-AT_MOST = int(os.environ.get("MEDIAD_POWER_LOSSES", "4"))  # states of one moment
-BURSTS_AT_MOST = AT_MOST // 2
+AT_MOST = int(os.environ.get("MEDIAD_POWER_LOSSES", "8"))  # states of one moment
+BURSTS_AT_MOST = AT_MOST // 4
 AGAIN, AGAIN_AT_MOST = 2, 2  # states of the first power cut, and of one moment of the second
 SEED = 4
 FEW = {b"a.jpg", b"a.xmp", b"same.jpg", b"card/same-again.jpg", b"known.jpg", b"clash.jpg", b"broken.jpg"}

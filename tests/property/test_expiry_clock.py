@@ -197,3 +197,21 @@ def test_a_clock_that_cannot_be_right() -> None:
     assert trusted(EARLIEST, 0)
     assert not trusted(EARLIEST + 5, EARLIEST + 6)
     assert trusted(EARLIEST + 6, EARLIEST + 6)
+
+
+def test_both_looks_have_to_say_so() -> None:
+    placed = START * 1_000_000
+    first = Look("a", DAY, placed + (KEEP - 1) * 1_000_000)
+    now = Look("a", 3 * DAY, placed + (KEEP + 2 * DAY - 1) * 1_000_000)
+    assert not may_expire(first, now, KEEP, placed)
+    assert may_expire(Look("a", DAY + 1, first.wall_us + 1_000_000), now, KEEP, placed)
+
+
+def test_a_clock_that_is_behind_after_a_start_begins_anew() -> None:
+    machine = Machine()
+    machine.place()
+    machine.real += KEEP + 20 * DAY
+    assert machine.judge() is Verdict.FIRST
+    machine.reboot(HOUR, -DAY)
+    machine.real += HOUR
+    assert machine.judge() is Verdict.FIRST

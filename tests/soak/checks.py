@@ -46,6 +46,8 @@ class Rest:
         self.libraries = {name: files(world.places[name].path, without={PRIVATE}) for name in LIBRARIES}
         self.private = {name: files(world.places[name].path / ".mediad") for name in LIBRARIES}
         self.status = world.daemon.call("Status")
+        with world.daemon.connect() as client:
+            self.told = [row["id"] for page in client.pages("History") for row in page["rows"]]
         catalogue = world.state / "catalogue.db"
         with contextlib.closing(sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)) as connection:
             self._read(connection)
@@ -58,6 +60,8 @@ class Rest:
         self.intents: int = connection.execute("SELECT count(*) FROM step WHERE state = 'intent'").fetchone()[
             0
         ]
+        done = connection.execute("SELECT id FROM step WHERE state = 'done' ORDER BY id").fetchall()
+        self.done: list[int] = [row[0] for row in done]
         self.staying: dict[tuple[str, bytes], list[tuple[str, int]]] = {}
         for watch, path, outcome, size in connection.execute(_STAYING):
             self.staying.setdefault((watch, path), []).append((outcome, size))
@@ -156,6 +160,8 @@ def the_numbers_add_up(rest: Rest) -> Iterator[str]:
     told = {word: count for word, count in rest.status["totals"].items() if word != "bytes_filed" and count}
     if told != rest.outcomes:
         yield f"the totals are {told}, the catalogue says {rest.outcomes}"
+    if rest.told != rest.done:
+        yield f"history has {len(rest.told)} rows, the journal {len(rest.done)} steps"
     if any(rest.status["queue"].values()):
         yield f"at rest the queue is {rest.status['queue']}"
     for name, found in rest.watches.items():

@@ -442,7 +442,7 @@ async def test_monitor_tells_in_order_what_happens(house: House) -> None:
     filed = follower[-1]
     assert filed["path"] == os.fsdecode(path)
     assert filed["destination"] == str(house.root / "photos/2021/2021-03-01/a.jpg")
-    assert (filed["name"], filed["batch"], filed["bytes"]) == ("inbox", 1, len(picture(1)))
+    assert (filed["name"], filed["batch"], filed["bytes"]) == ("inbox", 2, len(picture(1)))  # 1: the file's
 
 
 async def test_all_who_follow_are_told_the_same(house: House) -> None:

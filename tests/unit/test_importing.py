@@ -109,7 +109,7 @@ async def test_it_is_passed_over_when_it_comes_again(house: House) -> None:
         card(house, 3)
         again = await steering.call("Import", paths=[path])
         assert (counts(again), again["complete"]) == ({"filed": 1, "already": 2}, True)
-        assert again["batch"] == first["batch"] + 1
+        assert again["batch"] > first["batch"]
         assert again["bytes_done"] == again["bytes"]
     async with house.life() as steering:
         assert counts(await steering.call("Import", paths=[path + "/"])) == {"already": 3}
