@@ -197,6 +197,7 @@ class Relocator:
             return catalogue.tally(connection), catalogue.holdings(connection)
 
         stages.recorder.counted(await stages.database.run(write))
+        stages.clock.recorded(now)
         for load in begun:
             if isinstance(load.error, Stranded):
                 stages.recorder.strand(work.id for work in load.works)

@@ -39,13 +39,15 @@ def begin(connection: apsw.Connection, batch: int, intents: Sequence[Intent], no
         target, source = shift.target, shift.source
         connection.execute(
             "INSERT INTO step (id, item, batch, arrival, action, state, library, destination, source, origin,"
-            " keeps, undoes, change, note, time) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " keeps, undoes, change, note, time, moved_size, moved_digest)"
+            " VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(intent.id, intent.item, batch, arrival, shift.action),
                 target.library if target else None,
                 target.path if target is not None else None,
                 source.path if source.library is not None else None,
                 *(source.library, shift.keeps, shift.undoes, _told(shift), shift.reason, now),
+                *(shift.size, shift.digest),
             ),
         )
 
@@ -194,16 +196,17 @@ def _move_row(connection: apsw.Connection, step: _Step, bond: Bond | None, place
     bond = bond or Bond("found", None, None)
     connection.execute(
         "INSERT INTO file (library, path, name_key, size, mtime_ns, digest, role, item, step)"
-        " SELECT ?, ?, ?, ?, ?, digest, ?, ?, ? FROM arrival WHERE id = ?",
-        (*values, bond.role, bond.item, None if bond.role == "found" else step.id, step.arrival),
+        " SELECT ?, ?, ?, ?, ?, moved_digest, ?, ?, ? FROM step WHERE id = ?",
+        (*values, bond.role, bond.item, None if bond.role == "found" else step.id, step.id),
     )
 
 
 def _remember(connection: apsw.Connection, step: int) -> None:
     connection.execute(
         "INSERT OR IGNORE INTO deleted (step, library, digest)"
-        " SELECT step.id, coalesce(step.origin, step.library), arrival.digest FROM step"
-        " JOIN arrival ON arrival.id = step.arrival WHERE step.id = ? AND arrival.digest IS NOT NULL",
+        " SELECT id, coalesce(origin, library), moved_digest FROM step WHERE id = ?1"
+        " UNION SELECT step.id, coalesce(step.origin, step.library), arrival.digest FROM step"
+        " JOIN arrival ON arrival.id = step.arrival WHERE step.id = ?1 AND arrival.digest IS NOT NULL",
         (step,),
     )
 

@@ -78,7 +78,8 @@ _COLUMNS = """
     coalesce(step.source, arrival.path),
     iif(step.library IS NULL, place.root, library.path), step.destination,
     coalesce(json_extract(step.change, '$.will_be.outcome'), arrival.outcome),
-    iif(step.change IS NULL, arrival.reason, step.note), arrival.size, arrival.digest,
+    iif(step.change IS NULL, arrival.reason, step.note),
+    coalesce(step.moved_size, arrival.size), coalesce(step.moved_digest, arrival.digest),
     arrival.kind, arrival.id > step.id, lead.taken, lead.offset_min, lead.source, lead.confidence,
     step.undone IS NOT NULL, step.change IS NULL AND EXISTS (
         SELECT 1 FROM step AS later

@@ -229,7 +229,8 @@ def open_steps(connection: apsw.Connection) -> list[OpenStep]:
     rows = connection.execute(
         "SELECT step.id, step.item, step.action, step.library, step.destination, arrival.watch,"
         " iif(step.change IS NULL, batch.root, coalesce(place.root, batch.root)),"
-        " coalesce(step.source, arrival.path), arrival.size, arrival.mtime_ns, arrival.digest,"
+        " coalesce(step.source, arrival.path), coalesce(step.moved_size, arrival.size), arrival.mtime_ns,"
+        " coalesce(step.moved_digest, arrival.digest),"
         " home.path, step.origin, origin.path, coalesce(place.identity, ''), step.keeps <> 0,"
         " step.change IS NOT NULL"
         " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"

@@ -34,15 +34,17 @@ def trashed(connection: apsw.Connection, library: int, after: int, until: int, l
     """Files in a library's trash, the oldest first.
 
     Args:
-        after: only those of a higher step. until: only those put there by then, microseconds.
+        after: only those of a higher step. until: only those put there by then, microseconds, and those whose
+            time seemed to be over at an earlier look.
     """
     rows = connection.execute(
-        "SELECT step.id, step.arrival, step.library, library.path, step.destination, arrival.size,"
-        " arrival.digest, step.time, arrival.outcome, arrival.code, arrival.reason, arrival.stays"
+        "SELECT step.id, step.arrival, step.library, library.path, step.destination,"
+        " coalesce(step.moved_size, arrival.size), coalesce(step.moved_digest, arrival.digest), step.time,"
+        " arrival.outcome, arrival.code, arrival.reason, arrival.stays"
         " FROM step JOIN library ON library.id = step.library JOIN arrival ON arrival.id = step.arrival"
         " WHERE step.library = ? AND step.id > ? AND step.state = 'done'"
         " AND substr(step.destination, 1, 14) = X'2E6D65646961642F74726173682F'"  # .mediad/trash/
-        " AND step.time <= ? AND NOT EXISTS ("
+        " AND (step.time <= ? OR step.id IN (SELECT step FROM expiring)) AND NOT EXISTS ("
         "  SELECT 1 FROM step AS later WHERE later.arrival = step.arrival AND later.id > step.id"
         "  AND later.state = 'done' AND later.action <> 'leave')"
         " ORDER BY step.id LIMIT ?",

@@ -17,7 +17,8 @@ from mediad.store.whereabouts import Subject
 
 
 _SET = """
-SELECT step.id, step.item, step.action, step.arrival, arrival.size, arrival.digest,
+SELECT step.id, step.item, step.action, step.arrival,
+    coalesce(step.moved_size, arrival.size), coalesce(step.moved_digest, arrival.digest),
     arrival.outcome, arrival.code, arrival.reason, arrival.stays,
     step.origin, origin.path, step.source,
     coalesce(place.root, batch.root), arrival.path, coalesce(place.identity, ''),

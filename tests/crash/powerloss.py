@@ -382,6 +382,13 @@ class Recorded(FaultyFiles):
 
     def rename(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
         super().rename(name, dir_fd, new, new_dir_fd)
+        self._renamed(name, dir_fd, new, new_dir_fd)
+
+    def replace(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
+        super().replace(name, dir_fd, new, new_dir_fd)
+        self._renamed(name, dir_fd, new, new_dir_fd)
+
+    def _renamed(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
         inode = self._disk.inode(os.stat(new, dir_fd=new_dir_fd, follow_symlinks=False))
         gone = (self._disk.inode(dir_fd), name, None)
         there = (self._disk.inode(new_dir_fd), new, inode)
@@ -389,9 +396,6 @@ class Recorded(FaultyFiles):
             self._disk.note("rename", Effect((gone, there)))
         else:
             self._disk.note("rename", Effect((gone,)), Effect((there,)))
-
-    def replace(self, name: bytes, dir_fd: int, new: bytes, new_dir_fd: int) -> None:
-        raise NotImplementedError("no scene replaces a file of ours, so nobody knows how that gets lost")
 
     def unlink(self, name: bytes, dir_fd: int) -> None:
         super().unlink(name, dir_fd)

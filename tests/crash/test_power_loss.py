@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 
 from mediad import eventloop, roots
-from mediad.store.database import open_database
-from tests.crash import invariants
+from mediad.store.database import Database, open_database
+from tests.crash import invariants, test_relocated
 from tests.crash.faulty import Faults
 from tests.crash.inline import inline
 from tests.crash.powerloss import Disk, Loss, Recorded, recorded_database
-from tests.crash.scene import Input, Scene, inputs
-from tests.crash.verdict import WAYS, before, look, scene_of, wrong
+from tests.crash.scene import Scene
+from tests.crash.test_relocated import house as house
+from tests.crash.verdict import WAYS, before, few, look, scene_of, wrong
+from tests.steering import House
 
-AT_MOST = int(os.environ.get("MEDIAD_POWER_LOSSES", "8"))  # states of one moment
-BURSTS_AT_MOST = AT_MOST // 4
+AT_MOST = int(os.environ.get("MEDIAD_POWER_LOSSES", "6"))  # states of one moment
+BURSTS_AT_MOST = AT_MOST // 3
 AGAIN, AGAIN_AT_MOST = 2, 2  # states of the first power cut, and of one moment of the second
 SEED = 4
-FEW = {b"a.jpg", b"a.xmp", b"same.jpg", b"card/same-again.jpg", b"known.jpg", b"clash.jpg", b"broken.jpg"}
 
 
 def record(scene: Scene, *, journaled: bool, unheard: Collection[str] = ()) -> Disk:
@@ -51,18 +52,20 @@ def problems(scene: Scene, disk: Disk, loss: Loss) -> Iterator[str]:
     yield from wrong(scene)
 
 
-def few() -> list[Input]:
-    """A set, twins, a known one, a collision, a broken one."""
-    return [file for file in inputs() if file.path in FEW]
-
-
 def check(scene: Scene, disk: Disk, request: pytest.FixtureRequest, at_most: int) -> None:
-    """Try what a power cut can leave at each moment; say what was tried, and fail with all that was wrong."""
+    """Try what a power cut can leave at each moment of a scene's."""
+    tell(disk, lambda loss: problems(scene, disk, loss), request, at_most)
+
+
+def tell(
+    disk: Disk, wrong_after: Callable[[Loss], Iterator[str]], request: pytest.FixtureRequest, at_most: int
+) -> None:
+    """Say what was tried, and fail with all that was wrong."""
     found: dict[tuple[int, str, int], list[str]] = {}
     states = lost = 0
     for loss in disk.losses(at_most=at_most, seed=SEED):
         states, lost = states + 1, max(lost, loss.lost)
-        if told := list(problems(scene, disk, loss)):
+        if told := list(wrong_after(loss)):
             found[loss.operation, loss.what, loss.lost] = told
     tried = f"{len(disk.log)} operations, {disk.tried} subsets of up to {lost} lost effects, {states} states"
     print(f"{request.node.name}: {tried}, {len(found)} of them wrong")
@@ -102,6 +105,39 @@ def test_while_recovering(way: str, request: pytest.FixtureRequest) -> None:
         for loss in random.Random(SEED).sample([loss for loss in losses if loss.lost], AGAIN):
             first.restore(loss.image, scene.catalogue)
             check(scene, record(scene, journaled=False), request, AGAIN_AT_MOST)
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [*((name, "linked") for name in test_relocated.SCENES), ("undo", "copied"), ("redo", "copied")],
+)
+def test_while_files_are_moved_again(
+    house: House, name: str, way: str, request: pytest.FixtureRequest
+) -> None:
+    """Undo, trash, refile and their like."""
+    first, act, _ = test_relocated.SCENES[name]
+    test_relocated.prepare(house, first, way)
+    far = [os.fsencode(house.root / "inbox")] if way == "copied" else []
+    disk = Disk(house.root, far=far)
+    house.database = recorded_database(disk)
+    house.files = files = Recorded(disk, far)
+
+    async def live() -> None:
+        async with house.life() as steering:
+            await act(house, steering)
+            assert await steering.rest() == "idle"
+
+    with inline():
+        eventloop.run(live)
+    files.close_all()
+    house.database = Database
+
+    def told(loss: Loss) -> Iterator[str]:
+        disk.restore(loss.image, house.root / "state" / "catalogue.db")
+        test_relocated.run(house, None, Faults(), way)
+        yield from test_relocated.wrong(house, expired=name == "expire")
+
+    tell(disk, told, request, AGAIN_AT_MOST)
 
 
 @pytest.mark.parametrize("sync", ["sync_file", "sync_dir"])

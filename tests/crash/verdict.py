@@ -21,6 +21,13 @@ WAYS = {
 }
 """The ways that files travel: the watch's action, and the scene's method."""
 
+_FEW = {b"a.jpg", b"a.xmp", b"same.jpg", b"card/same-again.jpg", b"known.jpg", b"clash.jpg", b"broken.jpg"}
+
+
+def few() -> list[Input]:
+    """A set, twins, a known one, a collision, a broken one: each way once, and half of the operations."""
+    return [file for file in inputs() if file.path in _FEW]
+
 
 @contextmanager
 def scene_of(way: str, files: Sequence[Input] = ()) -> Iterator[Scene]:

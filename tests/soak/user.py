@@ -235,9 +235,16 @@ class User:
             self.doubled.add(content)
 
     def _some_file(self, rng: random.Random, name: str = "") -> bytes:
-        """One of the regular files of a watch or library, private ones left out; b"" if there are none."""
+        """One of the files of a watch or library, but for private ones and what is being written; b"" if
+        there are none.
+        """
         name = name or rng.choice([*WATCHES, *LIBRARIES])
-        found = sorted(entry.path for entry in self._entries(name) if entry.is_file(follow_symlinks=False))
+        busy = {os.fstat(fd).st_ino for fd, _ in self._written}
+        found = sorted(
+            entry.path
+            for entry in self._entries(name)
+            if entry.is_file(follow_symlinks=False) and entry.inode() not in busy
+        )
         return rng.choice(found) if found else b""
 
     def library_file(self, rng: random.Random) -> bytes:

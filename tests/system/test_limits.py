@@ -253,7 +253,9 @@ def test_hostile_files_cost_little(tmp_path: Path) -> None:
             os.rename(tmp_path / name, daemon.inbox / name)
         daemon.put("next.jpg", PICTURE)
         daemon.wait_for("next.jpg", "filed")
-        daemon.wait_until(lambda: all(daemon.outcome(name).outcome for name in sizes), what="all of them")
+        daemon.wait_until(
+            lambda: all(daemon.outcome(name).outcome for name in sizes), LIMIT, what="all of them"
+        )
         outcomes = {name: daemon.outcome(name).outcome for name in sizes}
         assert set(outcomes.values()) == {"filed", "quarantined"}, outcomes
         kept = {path.name: path.stat().st_size for path in daemon.library.rglob("*") if path.is_file()}

@@ -96,6 +96,14 @@ async def test_a_clock_that_was_ahead_ends_nothing(house: House) -> None:
         assert await steering.pipeline.expirer.once() == 2
 
 
+async def test_a_clock_that_was_put_right_counts_anew(house: House) -> None:
+    async with house.life() as steering:
+        await fill(house, steering)
+        for days, removed in ((31, 0), (20, 0), (31.5, 0), (32.4, 0), (32.6, 2)):
+            at(steering, days)
+            assert await steering.pipeline.expirer.once() == removed, days
+
+
 async def test_what_was_changed_in_trash_stays(house: House) -> None:
     async with house.life() as steering:
         await fill(house, steering)

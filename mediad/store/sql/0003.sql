@@ -7,6 +7,8 @@ ALTER TABLE step ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;     -- 1: the file
 ALTER TABLE step ADD COLUMN undoes INTEGER;                       -- the step that this one takes back
 ALTER TABLE step ADD COLUMN undone INTEGER;                       -- the step that took this one back
 ALTER TABLE step ADD COLUMN change TEXT;                          -- JSON: what it changes, see store.changes
+ALTER TABLE step ADD COLUMN moved_size INTEGER;                   -- of the file then, and
+ALTER TABLE step ADD COLUMN moved_digest BLOB;                    -- its SHA-256, where it is not its arrival's
 ALTER TABLE place ADD COLUMN identity TEXT NOT NULL DEFAULT '';   -- of the folder that files were taken from last,
                                                                   -- as files.Files.identity has it
 CREATE INDEX file_step ON file (step) WHERE step NOT NULL;
@@ -16,10 +18,11 @@ CREATE INDEX step_opened ON step (arrival) WHERE state = 'intent';
 
 -- Content that somebody removed from a library, until that is undone.
 CREATE TABLE deleted (
-    step    INTEGER PRIMARY KEY,         -- that removed it
+    step    INTEGER NOT NULL,            -- that removed it
     library INTEGER NOT NULL REFERENCES library (id),
-    digest  BLOB NOT NULL
-) STRICT;
+    digest  BLOB NOT NULL,               -- as it was then, and as it once came
+    PRIMARY KEY (step, digest)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX deleted_digest ON deleted (digest);
 
 -- What lies in trash and may go: when it was first seen that its time is over.
