@@ -190,6 +190,7 @@ TestUndoing.settings = settings(
     max_examples=8 * TIMES,
     stateful_step_count=10,
     deadline=None,
+    derandomize=TIMES == 1,
     phases=(Phase.generate,),  # shrinking would take minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
