@@ -331,14 +331,14 @@ class Dirs:
         known = self._fds.get(path)
         if known is not None:
             return known
-        parent, _, name = path.rpartition(b"/")
+        parent, name = split(path)
         opened = self.files.open_dir(name, self.fd(parent))
         self._fds[path] = opened
         return opened
 
     def parent(self, path: bytes) -> tuple[int, bytes]:
-        """The descriptor of a path's directory, and the path's last component."""
-        directory, _, name = path.rpartition(b"/")
+        """The descriptor of a path's directory, and the path's last component; OSError as of `fd`."""
+        directory, name = split(path)
         return self.fd(directory), name
 
     def make(self, path: bytes, mode: int | None = None, gid: int | None = None) -> int:
@@ -346,7 +346,7 @@ class Dirs:
         try:
             return self.fd(path)
         except FileNotFoundError:
-            parent, _, name = path.rpartition(b"/")
+            parent, name = split(path)
             parent_fd = self.make(parent, mode, gid)
             self._make_one(path, name, parent_fd, mode, gid)
             return self.fd(path)
@@ -377,6 +377,19 @@ class Tree:
 
     def absolute(self, path: bytes) -> bytes:
         return self.root + b"/" + path if path else self.root
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """A relative path's directory and its last component.
+
+    Raises:
+        OSError: that component leads out of the directory or nowhere, as ".." and "." do. A path is not
+            always ours: a catalogue may have come with a disk that somebody else wrote.
+    """
+    directory, slash, name = path.rpartition(b"/")
+    if name in (b"", b".", b"..") or (slash and not directory):
+        raise OSError(errno.ELOOP, "names nothing below its folder")
+    return directory, name
 
 
 def walk_up(path: bytes) -> Iterator[bytes]:

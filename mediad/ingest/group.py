@@ -73,13 +73,18 @@ class Task:
 
 @dataclass(slots=True)
 class Job:
-    """A set on its way; `error` says why it came to nothing, and `failed_witness` which file did not hold."""
+    """A set on its way; `error` says why it came to nothing, and `failed_witness` which file did not hold.
+
+    Attributes:
+        witness_stood: how that file stood, None where it was not there.
+    """
 
     held: Held
     plan: Plan
     tasks: list[Task]
     witness: OpenLibrary | None = None
     failed_witness: Holder | None = None
+    witness_stood: Stat | None = None
     error: MediadError | None = None
 
     @property

@@ -181,7 +181,7 @@ def _with_stories(sightings: Sequence[Sighting], connection: apsw.Connection) ->
 
 def _with_story(sighting: Sighting, connection: apsw.Connection) -> Sighting:
     """The same, with what is recorded of it."""
-    was = catalogue.passing_outcome(connection, sighting.watch, sighting.path)
+    was = catalogue.passing_outcome(connection, sighting)
     return replace(sighting, was=was) if was else sighting
 
 

@@ -36,7 +36,7 @@ from mediad.ingest.record import Counted
 from mediad.ingest.stages import Stages
 from mediad.layout import key_of
 from mediad.model import Held, Result, Settled, Sighting, Unplanned
-from mediad.store import catalogue
+from mediad.store import verifying
 
 _GROUP = 64  # sets that share their syncs and commits
 _OPEN_FILES = 512  # with which no more are identified; a thousand copies of one file all wait for the first
@@ -231,6 +231,7 @@ class Lane:
                         stages.stopping,
                         self._comparing,
                         self._got_on,
+                        clock=stages.clock,
                     )
                     jobs = await stages.database.run(functools.partial(plan_group, stages, self, helds))
                 self._take_back_deferred()
@@ -309,7 +310,8 @@ class Lane:
             for job in group.jobs:
                 stages.planner.landed(job.plan)
                 if job.failed_witness is not None:
-                    catalogue.set_unread(connection, job.failed_witness.id)
+                    holder, now = job.failed_witness, stages.clock.micros()
+                    verifying.doubt(connection, holder.id, holder.path, job.witness_stood, now)
             return counts
 
         stages.recorder.counted(await stages.database.run(commit))

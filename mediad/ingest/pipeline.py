@@ -220,6 +220,11 @@ class Pipeline:
         while any(name not in self.serving or self.serving[name].retiring for name in self.config.watches):
             await self.changed(0.5)
 
+    async def recovered(self) -> None:
+        """Wait until what a crash cut off has been seen to, where its library is still being looked at."""
+        while self.recorder.left_open and any(shelf.arriving for shelf in self.shelves):
+            await self.changed(0.5)
+
     async def noted(self) -> None:
         """Wait until what was shown so far has been taken note of."""
         while self.intake.arriving:
@@ -384,6 +389,7 @@ class Pipeline:
         else:
             log.debug("watch %s is %s", watch, state)
         self.events.publish("watch", name=watch, state=state, reason=error)
+        self.intake.wake()  # a folder that can be read again lets go of what has settled
 
     def _library_changed(self, shelf: Shelf) -> None:
         self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)

@@ -289,6 +289,9 @@ class Placer:
             Stranded: it has neither gone nor its own name.
         """
         try:
+            if task.method == "copy" and not self._copy_stands(group, task):
+                task.note = "what was filed was changed at once; the source stays"
+                return
             moves.remove_source(task.source, task.id, group.watch_dirs(task.watch, self._watches[task.watch]))
             task.source_left = True
         except SourceChanged as error:
@@ -302,6 +305,16 @@ class Placer:
         except (OSError, MediadError) as error:
             task.note = f"the source could not be removed: {printable(self._absolute(task))}: {_why(error)}"
             task.lingers = True
+
+    def _copy_stands(self, group: Group, task: Task) -> bool:
+        """Is the copy as it was verified? Somebody may have written into it since it has a name."""
+        if task.name is None or task.placed is None:
+            return True
+        try:
+            directory, name = group.library_dirs(task.library).parent(task.name)
+            return stat_of(self._files.stat_at(name, directory)).same_content(task.placed)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _absolute(self, task: Task) -> bytes:
         return self._watches[task.watch].absolute(task.source.path)

@@ -109,7 +109,7 @@ class Preparer:
                     there.size != source.stat.size
                     or moves.digest_of(self._files, fd, there.size, self._stopping) != source.digest
                 ):
-                    job.failed_witness = holder
+                    job.failed_witness, job.witness_stood = holder, there
                     raise WitnessFailed("has other content now", path=holder.path)
         finally:
             self._files.close(fd)

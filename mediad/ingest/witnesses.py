@@ -22,10 +22,12 @@ from mediad.ingest.moves import digest_of
 from mediad.layout import key_of
 from mediad.library import OpenLibrary
 from mediad.model import Sighting, Stat
-from mediad.store import catalogue
+from mediad.store import catalogue, verifying
 from mediad.store.database import Database
 
 log = logging.getLogger("mediad")
+
+_CLOCK = Clock()
 
 
 async def index(
@@ -59,6 +61,8 @@ async def read_unread(
     stopping: Callable[[], bool],
     limiter: anyio.CapacityLimiter | None = None,
     progress: Callable[[int], None] = unwatched,
+    *,
+    clock: Clock = _CLOCK,
 ) -> None:
     """Hash every unread file of these sizes, so that the planner can compare contents.
 
@@ -68,6 +72,7 @@ async def read_unread(
         libraries: those that are online, by their row in the catalogue.
         sizes: in bytes.
         limiter: of the threads that read. progress: told there how many more bytes were read.
+        clock: tells when a file was found to have other content than it should have.
     """
     unread = await database.run(lambda connection: catalogue.unread_of_sizes(connection, libraries, sizes))
     read = functools.partial(_read, stopping=stopping, progress=progress)
@@ -77,15 +82,15 @@ async def read_unread(
         except (OSError, MediadError) as error:
             log.debug("library at %s: %s: %s", printable(libraries[row].tree.root), printable(path), error)
             continue
-        await database.run(_note(file, found))
+        await database.run(_note(file, found, clock.micros()))
 
 
-def _note(file: int, found: tuple[bytes, Stat] | None) -> Callable[[apsw.Connection], None]:
+def _note(file: int, found: tuple[bytes, Stat] | None, now: int) -> Callable[[apsw.Connection], None]:
     def note(connection: apsw.Connection) -> None:
         if found is None:
             catalogue.set_missing(connection, file)
         else:
-            catalogue.set_digest(connection, file, *found)
+            verifying.was_read(connection, file, *found, now)
 
     return note
 

@@ -306,7 +306,7 @@ class Adoption:
         for member in (member for media in left for member in media.members):
             row = rows[member.sighting.path]
             if row is not None and row.item is None:
-                adopted.note_content(connection, row.id, member)
+                adopted.note_content(connection, row.id, member, now)
         sets = [[Member(one, _id(rows[one.sighting.path])) for one in media.members] for media in whole]
 
         def batch() -> int:

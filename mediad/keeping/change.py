@@ -59,13 +59,13 @@ class Bond(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """Another file that must have the same content, read at that moment, or nothing is done.
+    """Other files of which one must have the same content, read at that moment, or nothing is done.
 
     Attributes:
         shared: it may be the very same file under another name.
     """
 
-    spot: Spot
+    spots: tuple[Spot, ...]
     shared: bool = False
 
 

@@ -10,6 +10,7 @@ from mediad.errors import (
     LibraryOffline,
     MediadError,
     NameTaken,
+    NotPermitted,
     SourceBusy,
     SourceChanged,
     SourceGone,
@@ -17,7 +18,7 @@ from mediad.errors import (
 )
 from mediad.files import Files, library_error, source_error, stat_of
 from mediad.ingest import moves
-from mediad.keeping.change import Shift, Spot
+from mediad.keeping.change import Proof, Shift, Spot
 from mediad.keeping.trip import Trip, Work
 from mediad.library import OpenLibrary
 
@@ -55,7 +56,7 @@ class Examiner:
         shift = work.shift
         work.source = self._opened(trip, shift, read=read)
         if shift.proof is not None and read:
-            self._see_proof(trip, work, shift.proof.spot, shared=shift.proof.shared)
+            self._see_proof(trip, work, shift.proof)
         if work.target is not None:
             self._see_free(trip, work.target)
 
@@ -71,11 +72,17 @@ class Examiner:
             if not stat_module.S_ISREG(found.st_mode):
                 raise SourceChanged("is no regular file any more", path=spot.absolute)
             source = moves.Source(fd, spot.path, stat_of(found), shift.digest, trip.leases_tell(spot))
+            if (shift.target is not None or shift.action == "expire") and not shift.keeps:
+                self._see_removable(fd, directory, spot)
             self._see_content(source, shift, read=read)
         except BaseException:
             self._files.close(fd)
             raise
         return source
+
+    def _see_removable(self, fd: int, directory: int, spot: Spot) -> None:
+        if not self._files.may_remove(fd, directory):
+            raise NotPermitted("may not be removed from its folder", path=spot.absolute)
 
     def _gone(self, error: OSError, spot: Spot) -> MediadError:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -100,13 +107,24 @@ class Examiner:
         except OSError:  # no lease to be had here: content and times have to do
             return False
 
-    def _see_proof(self, trip: Trip, work: Work, spot: Spot, *, shared: bool) -> None:
-        """Read the other file now: what rests on it is done only while it has the same content."""
+    def _see_proof(self, trip: Trip, work: Work, proof: Proof) -> None:
+        """Read the other files now: what rests on them is done only while one has the same content."""
+        failure = WitnessFailed("no other file has its content", path=work.shift.source.absolute)
+        for spot in proof.spots:
+            try:
+                self._see_one(trip, work, spot, shared=proof.shared)
+            except WitnessFailed as error:
+                failure = error
+            else:
+                return
+        raise failure
+
+    def _see_one(self, trip: Trip, work: Work, spot: Spot, *, shared: bool) -> None:
         assert work.source is not None
         try:
             directory, name = trip.parent(spot)
             fd = self._files.open_file(name, directory)
-        except OSError as error:
+        except (OSError, SourceGone) as error:
             raise WitnessFailed("is gone, so this is the only copy", path=spot.absolute) from error
         try:
             there, ours = stat_of(self._files.fstat(fd)), work.source.stat

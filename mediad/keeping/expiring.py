@@ -1,7 +1,8 @@
 """Expiring: what has lain in trash for long enough is removed, if the clocks can be believed.
 
 Two looks decide, see `keeping.expiry_clock`. What is removed is the very file that was put there: it is read
-first, and what was changed since stays.
+first, and what was changed since stays. What nobody asked to have removed, a duplicate above all, goes only
+while another file is read and has the same content: the last copy stays for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import apsw
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.ingest.shelves import Shelves
-from mediad.keeping.change import Change, Shift
+from mediad.keeping.change import Change, Proof, Shift
 from mediad.keeping.expiry_clock import Look, Verdict, judge
 from mediad.keeping.relocate import Command, Relocator, grouped
 from mediad.store import trashed
@@ -37,6 +38,10 @@ class Expirer:
 
     Args:
         config: the one in force, asked each time. look: the moment, by all clocks.
+
+    Attributes:
+        kept: how many files of each library, by its row, outstay their time: they are the last of their
+            content, or were changed.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Expirer:
         self._relocator = relocator
         self._clock = clock
         self._look = look or functools.partial(moment, clock)
+        self.kept: dict[int, int] = {}
 
     async def keep(self) -> None:
         """Look now and then, until cancelled."""
@@ -69,7 +75,8 @@ class Expirer:
         return sum([await self._library(shelf.id, keep) for shelf in self._shelves if shelf.online])
 
     async def _library(self, library: int, keep: float) -> int:
-        command, removed, after = Command("expire", f"after {keep / 86_400:g} days in trash"), 0, 0
+        command = Command("expire", f"after {keep / 86_400:g} days in trash")
+        removed = kept = after = 0
         now = await anyio.to_thread.run_sync(self._look)
         until = now.wall_us - int(keep * 1e6)
         while True:
@@ -78,8 +85,10 @@ class Expirer:
             for group in grouped([_removal(one) for one in over]):
                 done = await self._relocator.carry_out(command, group)
                 removed += sum(one.step is not None for one in done)
+                kept += sum(one.step is None for one in done)
             if not after:
                 break
+        self.kept[library] = kept
         if removed:
             log.info("trash, batch %d: %d files removed %s", command.batch, removed, command.label)
         return removed
@@ -111,6 +120,7 @@ def _removal(one: Trashed) -> Change:
         target=None,
         was=one.state,
         will_be=one.state,
+        proof=Proof(one.others) if one.others is not None else None,
         reason="its time in trash is over",
     )
     return Change(one.step, (shift,))

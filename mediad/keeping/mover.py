@@ -172,12 +172,13 @@ class Mover:
             copy = moves.verify_file(self._files, work.source, staged, stage, self._stopping)
             moves.rename_new(self._files, staged, stage, name, directory)
         except InterruptedError:
+            self._discard(work, staged, stage)
             raise
         except FileExistsError as error:
-            self._discard(staged, stage)
+            self._discard(work, staged, stage)
             raise NameTaken("its place is taken", path=work.target.absolute) from error
         except OSError as error:
-            self._discard(staged, stage)
+            self._discard(work, staged, stage)
             raise self._refusal(error, work.target) from error
         work.placed = copy
 
@@ -187,9 +188,17 @@ class Mover:
             moves.set_modes(self._libraries()[work.target.library], fd)
         self._files.sync_file(fd)
 
-    def _discard(self, staged: bytes, stage: int) -> None:
-        with contextlib.suppress(OSError):  # recovery knows its name
+    def _discard(self, work: Work, staged: bytes, stage: int) -> None:
+        """Remove a copy that came to nothing. A library's `tmp` is swept; elsewhere only recovery finds it,
+        if its step is open.
+        """
+        try:
             self._files.unlink(staged, stage)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if work.target is not None and work.target.library is None:
+                raise Stranded(f"a copy stays behind: {error.strerror}", path=work.target.absolute) from error
 
     def _sync_targets(self, trip: Trip) -> None:
         """Make the new names durable, with every new folder above them."""
@@ -219,6 +228,8 @@ class Mover:
         if work.left or work.shift.keeps or (work.target is None and work.shift.action != "expire"):
             return
         assert work.source is not None
+        if work.target is not None and not self._stands(trip, work):
+            raise SourceChanged("was changed as soon as it was there", path=work.target.absolute)
         try:
             gone = moves.remove_source(work.source, work.id, trip.folders(work.shift.source))
         except OSError as error:
@@ -226,6 +237,16 @@ class Mover:
         if not gone:
             raise SourceChanged("was replaced meanwhile", path=work.shift.source.absolute)
         work.left = True
+
+    def _stands(self, trip: Trip, work: Work) -> bool:
+        """Is the file at its target as it was put there? Somebody may have written into it since."""
+        assert work.target is not None
+        assert work.placed is not None
+        directory, name = trip.parent(work.target)
+        try:
+            return stat_of(self._files.stat_at(name, directory)).same_content(work.placed)
+        except FileNotFoundError:
+            return False
 
     def _take_back(self, trip: Trip, load: Load) -> None:
         """Bring a set back whose move failed: every source still has, or gets back, its name.
@@ -239,6 +260,10 @@ class Mover:
                 self._take_one_back(trip, work)
         except (OSError, MediadError) as error:
             load.error = Stranded(f"could not be taken back ({error}) after: {load.error}")
+            return
+        for spot in {spot for work in load.works for spot in (work.target, work.shift.source) if spot}:
+            with contextlib.suppress(OSError, MediadError):  # else a power cut may show the file twice
+                self._files.sync_dir(trip.parent(spot)[0])
 
     def _take_one_back(self, trip: Trip, work: Work) -> None:
         spot = work.target
@@ -249,7 +274,8 @@ class Mover:
                 moves.rename_new(self._files, name, directory, own, home)
             else:
                 self._see_source(work, home, own)
-                moves.withdraw(self._files, directory, name, work.placed)
+                if self._stands(trip, work) or work.placed == work.source.stat:
+                    moves.withdraw(self._files, directory, name, work.placed)
             work.placed, work.left = None, False
         elif work.left:
             raise Stranded("it has been removed already", path=work.shift.source.absolute)
@@ -283,7 +309,8 @@ class Mover:
         if work.placed is not None and work.target is not None:
             with contextlib.suppress(OSError):
                 directory, name = trip.parent(work.target)
-                work.placed = stat_of(self._files.stat_at(name, directory))
+                there = stat_of(self._files.stat_at(name, directory))
+                work.placed = there if there.ino == work.placed.ino else work.placed
         spot = work.shift.source
         if not work.left:
             return

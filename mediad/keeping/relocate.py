@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -17,9 +18,10 @@ import anyio
 import anyio.to_thread
 import apsw
 
-from mediad.errors import MediadError, Retry, Stranded
+from mediad.errors import LibraryOffline, MediadError, Retry, Stranded
 from mediad.events import Events
 from mediad.ingest.group import private_name
+from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.record import Counted
 from mediad.ingest.shelf import Shelf
 from mediad.ingest.stages import Stages
@@ -31,6 +33,7 @@ from mediad.library import TRASH
 from mediad.store import catalogue, changes, journal
 
 _GROUP = 64  # files that share their commits
+_LOOK_LIMIT = 10.0  # seconds in which a folder says that it is there; a disk that spins up takes up to that
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class Relocator:
         self._examiner = Examiner(stages.files, stages.shelves.open, stages.stopping)
         self._mover = Mover(stages.files, stages.shelves.open, stages.stopping)
         self._thread = anyio.CapacityLimiter(1)
+        self._pulses: dict[bytes, Pulse] = {}  # by root
 
     async def carry_out(self, command: Command, group: Sequence[Change]) -> list[Done]:
         """Do it, and tell what became of it. Nothing is raised for what cannot be done.
@@ -118,18 +122,34 @@ class Relocator:
         trip = Trip(self._stages.files, [self._load(change) for change in group])
         try:
             with self._stages.shelves.borrowed([shelf.settings.name for shelf in self._shelves(trip)]):
+                await self._see_answering(trip)
                 await self._in_thread(self._examiner.examine, trip)
                 if trip.going:
                     await self._begin(command, trip)
                     begun = trip.going
-                    await self._in_thread(self._mover.move, trip)
-                    await self._end(trip, begun)
+                    try:
+                        await self._in_thread(self._mover.move, trip)
+                        await self._end(trip, begun)
+                    except BaseException as error:
+                        self._strand(trip, begun, Stranded(f"its outcome could not be written down: {error}"))
+                        raise
                     await self._clear_folders(trip)
                 await self._tell_shelves(trip)
         finally:
             await self._in_thread(trip.close)
         self._publish(command, trip)
         return [_done(load, work) for load in trip.loads for work in load.works]
+
+    async def _see_answering(self, trip: Trip) -> None:
+        """A filesystem that hangs holds up nobody else: nothing is asked of it."""
+        for load in trip.going:
+            with load.ending():
+                for root in {spot.root for spot in spots(load.change)}:
+                    pulse = self._pulses.setdefault(root, Pulse(_LOOK_LIMIT))
+                    try:
+                        await pulse.ask(functools.partial(_look_at, root))
+                    except Hung as error:
+                        raise LibraryOffline(error.what, path=root) from error
 
     async def _in_thread(self, call: object, *arguments: object) -> None:
         await anyio.to_thread.run_sync(call, *arguments, limiter=self._thread)  # type: ignore[arg-type]
@@ -202,6 +222,13 @@ class Relocator:
             if isinstance(load.error, Stranded):
                 stages.recorder.strand(work.id for work in load.works)
 
+    def _strand(self, trip: Trip, begun: Sequence[Load], error: Stranded) -> None:
+        """Nobody knows what the catalogue says: recovery has to see."""
+        for load in begun:
+            self._stages.recorder.strand(work.id for work in load.works)
+        for shelf in self._shelves(trip):
+            self._stages.shelves.fault(shelf, error)
+
     async def _clear_folders(self, trip: Trip) -> None:
         """Remove the folders that we made, and that something has now left empty."""
         asked = sorted(trip.emptied, key=lambda one: one[2].count(b"/"), reverse=True)
@@ -251,6 +278,11 @@ class Relocator:
                     batch=command.batch,
                     bytes=work.shift.size,
                 )
+
+
+def _look_at(root: bytes) -> None:
+    with contextlib.suppress(OSError):  # whether it is there is seen later
+        os.stat(root)
 
 
 def grouped(asked: Iterable[Change]) -> Iterator[list[Change]]:

@@ -49,7 +49,7 @@ def _away(files: Sequence[Kept], code: str, reason: str, kept: dict[bytes, Spot]
                 was=file.state,
                 will_be={**file.state, "outcome": "ignored", "code": code, "reason": reason},
                 bond=file.bond,
-                proof=Proof(spot) if spot is not None else None,
+                proof=Proof((spot,)) if spot is not None else None,
                 reason=reason,
                 remembered=code == "trashed" and file.bond.role != "companion",
             )

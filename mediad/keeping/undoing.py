@@ -51,6 +51,8 @@ def _shift(step: Taken) -> tuple[Shift, str]:
         refused = f"it was {_DID.get(action, 'taken again')} since (step {number}): take that back first"
     elif step.action == "expire":
         refused = "its time in trash is over, and it was removed"
+    if step.place is not None and step.place == step.source and step.action != "undo":
+        return _there_already(step), refused
     if expired or (step.action == "trash" and step.place is None):
         return _anew(step, refused)
     if step.place is None and step.action != "undo":
@@ -66,7 +68,7 @@ def _back(step: Taken, place: Spot) -> Shift:
     will_be: State = step.was or UNDONE
     if step.action in ("copy", "hardlink"):
         target = place._replace(path=TRASH + place.path.rpartition(b"/")[2])
-        proof = Proof(step.own, shared=step.action == "hardlink")
+        proof = Proof((step.own,), shared=step.action == "hardlink")
         will_be = {**UNDONE, "stays": step.state["stays"]}
     elif step.action == "undo" and step.keeps:  # what was made anew
         target = step.source._replace(path=TRASH + step.own.path.rpartition(b"/")[2])
@@ -107,6 +109,23 @@ def _anew(step: Taken, refused: str) -> tuple[Shift, str]:
         reason=f"step {step.id} is undone: made anew from the library's file",
     )
     return shift, refused
+
+
+def _there_already(step: Taken) -> Shift:
+    """What came after it was taken back, and put the file where it had been before this step, too."""
+    return Shift(
+        action="undo",
+        arrival=step.arrival,
+        size=step.size,
+        digest=step.digest,
+        source=step.source,
+        target=None,
+        was=step.state,
+        will_be=step.was or UNDONE,
+        undoes=step.id,
+        undone_action=step.action,
+        reason=f"step {step.id} is undone: it is there already",
+    )
 
 
 def _still(step: Taken) -> Shift:

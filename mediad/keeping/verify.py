@@ -16,7 +16,6 @@ from mediad.keeping.verify_around import Around
 from mediad.keeping.verify_look import (
     MISSING,
     MOVED,
-    OK,
     TRIES,
     UNREADABLE,
     UNTRACKED,
@@ -24,12 +23,11 @@ from mediad.keeping.verify_look import (
     Content,
     Look,
     Progress,
-    judge,
 )
 from mediad.keeping.verify_reading import is_there, see_online
 from mediad.model import Stat
 from mediad.store import verifying
-from mediad.store.verifying import Known
+from mediad.store.verifying import OK, Known, judge
 
 _PAGE = 200  # rows
 

@@ -21,20 +21,17 @@ from mediad.library import OpenLibrary
 from mediad.model import Stat
 from mediad.store import verifying
 from mediad.store.database import Database
-from mediad.store.verifying import Known
+from mediad.store.verifying import CHANGED, EDITED, OK, Known
 
 T = TypeVar("T")
 
-OK, EDITED, CHANGED, MOVED = "ok", "edited", "changed", "moved"
-MISSING, UNTRACKED, UNREADABLE = "missing", "untracked", "unreadable"
+MOVED, MISSING, UNTRACKED, UNREADABLE = "moved", "missing", "untracked", "unreadable"
 STATES = (OK, EDITED, CHANGED, MOVED, MISSING, UNTRACKED, UNREADABLE)
 BAD = (CHANGED, MISSING, UNREADABLE)
 """Something is wrong with these; the others are what people do."""
 
 TRIES = 5
 """Looks at a file that something is being done with; thin air."""
-
-_FAT_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +62,6 @@ class Progress:
     files: int = 0
     bytes: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-
-
-def judge(known: Known, digest: bytes, stat: Stat) -> str:
-    """What a file's content says: ok, edited or changed.
-
-    Whoever edits a file leaves another size or time; what a failing disk changes has neither. FAT tells times
-    in whole seconds only, so that one which was finer before may come back as another.
-    """
-    if digest == known.digest:
-        return OK
-    rounded = stat.mtime_ns % 1_000_000_000 == 0 and abs(stat.mtime_ns - known.mtime_ns) <= _FAT_NS
-    as_recorded = stat.size == known.size and (stat.mtime_ns == known.mtime_ns or rounded)
-    return CHANGED if as_recorded else EDITED
 
 
 Content = tuple[bytes, Stat]

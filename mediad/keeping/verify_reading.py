@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from stat import S_ISREG
 
 from mediad.errors import LibraryFull, LibraryReadOnly
@@ -27,6 +27,7 @@ def read_again(
     progress: Callable[[int], None] = unwatched,
     *,
     durable: bool = False,
+    leases: Container[int] = (),
 ) -> tuple[bytes, Stat] | None:
     """Digest and state of a file below a root, None where no regular file is there. Blocks.
 
@@ -34,6 +35,7 @@ def read_again(
 
     Args:
         durable: have what is not written yet written first.
+        leases: devices where leases tell of writers, of whom there may be none.
 
     Raises:
         OSError: it cannot be read; InterruptedError: `stopping()` turned true. Unsteady.
@@ -45,7 +47,7 @@ def read_again(
             directory, name = dirs.parent(path)
             fd = files.open_file(name, directory)
             try:
-                return _read(files, fd, stopping, progress, durable=durable)
+                return _read(files, fd, stopping, progress, durable=durable, leases=leases)
             finally:
                 files.close(fd)
     except OSError as error:
@@ -55,23 +57,40 @@ def read_again(
 
 
 def _read(
-    files: Files, fd: int, stopping: Callable[[], bool], progress: Callable[[int], None], *, durable: bool
+    files: Files,
+    fd: int,
+    stopping: Callable[[], bool],
+    progress: Callable[[int], None],
+    *,
+    durable: bool,
+    leases: Container[int],
 ) -> tuple[bytes, Stat] | None:
-    before = files.fstat(fd)
-    if not S_ISREG(before.st_mode):
+    found = files.fstat(fd)
+    if not S_ISREG(found.st_mode):
         return None
+    alone = found.st_dev in leases
+    if alone and is_held(files, fd):  # what is written through a mapping need not show in its times
+        raise Unsteady
     if durable:
         try:
             files.sync_file(fd)
         except OSError as error:  # a filesystem that is read-only, or has nothing to sync
             if error.errno not in UNSUPPORTED | {errno.EROFS}:
                 raise
+    before = stat_of(files.fstat(fd))  # with ctime, which whoever sets mtime back cannot set
     files.drop_cache(fd)
-    digest = digest_of(files, fd, before.st_size, stopping, progress)
-    after = stat_of(files.fstat(fd))
-    if not after.same_content(stat_of(before)):
+    digest = digest_of(files, fd, before.size, stopping, progress)
+    if stat_of(files.fstat(fd)) != before or (alone and is_held(files, fd)):
         raise Unsteady
-    return digest, after
+    return digest, before
+
+
+def is_held(files: Files, fd: int) -> bool:
+    """Does somebody have a file open for writing, as far as can be told?"""
+    try:
+        return files.held_open(fd)
+    except OSError:  # our rights allow no lease
+        return False
 
 
 def is_there(tree: Tree, path: bytes) -> Stat | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ from mediad.errors import MediadError, SourceChanged, printable
 from mediad.files import stat_of
 from mediad.ingest import witnesses
 from mediad.ingest.moves import digest_of
-from mediad.keeping.verify_reading import Unsteady, is_there, read_again, see_online
+from mediad.keeping.verify_reading import Unsteady, is_held, is_there, read_again, see_online
 from mediad.keeping.wiping_tree import Notes, Proof, Walk, Wiped, stat_text
 from mediad.library import OpenLibrary
 from mediad.model import Stat
+from mediad.roots import filesystem
 from mediad.store import verifying
 from mediad.store.database import Database
 
@@ -108,6 +110,7 @@ class Wipe:
         self._given_up = threading.Event()
         self._thread = anyio.CapacityLimiter(1)
         self._synced: dict[int, str] = {}  # libraries, and why one could not be
+        self._leases: set[int] = set()  # devices on which leases tell of writers
         self._notes: Notes  # made in a thread
 
     async def run(self) -> Verdict:
@@ -140,6 +143,8 @@ class Wipe:
 
     def _look(self) -> None:
         self._notes = Notes()
+        if filesystem(os.fsdecode(self._wiped.root)).leases:
+            self._leases.add(self._wiped.inode[0])
         Walk(self._wiped, self._notes.saw, self._notes.problem, self._stopping).run()
         self.progress.files, self.progress.bytes = self._notes.total()
 
@@ -160,6 +165,9 @@ class Wipe:
             digest = self._digest(path, stat)
         except InterruptedError:
             raise
+        except Unsteady:
+            self._notes.problem(path, "is open for writing; close it, and ask again")
+            return
         except (OSError, SourceChanged) as error:
             why = error.strerror if isinstance(error, OSError) else error.message
             self._notes.problem(path, f"cannot be read: {why or error}")
@@ -170,7 +178,11 @@ class Wipe:
             self._notes.read(path, digest)
 
     def _digest(self, path: bytes, stat: str) -> bytes | None:
-        """A file's content, None if the file is not, or no longer, what was seen."""
+        """A file's content, None if the file is not, or no longer, what was seen.
+
+        Raises:
+            OSError, SourceChanged. Unsteady: somebody has it open for writing.
+        """
         files = self._wiped.files
         with self._wiped.open() as dirs:
             directory, name = dirs.parent(path)
@@ -179,8 +191,13 @@ class Wipe:
                 before = files.fstat(fd)
                 if not S_ISREG(before.st_mode) or stat_text(stat_of(before)) != stat:
                     return None
+                leases = before.st_dev in self._leases
+                if leases and is_held(files, fd):
+                    raise Unsteady
                 files.drop_cache(fd)
                 digest = digest_of(files, fd, before.st_size, self._stopping, self.progress.read)
+                if leases and is_held(files, fd):
+                    raise Unsteady
                 return digest if stat_text(stat_of(files.fstat(fd))) == stat else None
             finally:
                 files.close(fd)
@@ -193,6 +210,8 @@ class Wipe:
         After an error nothing is tried again: pages that could not be written count as clean then.
         """
         for row, library in libraries.items():
+            if filesystem(os.fsdecode(library.tree.root)).leases:
+                self._leases.add(library.device)
             if library.can.syncfs:
                 try:
                     with library.tree.dirs() as dirs:
@@ -253,13 +272,20 @@ class Wipe:
     ) -> tuple[Stat | None, str]:
         """How a library file stands that has this content, or why it is no witness."""
         try:
-            found = read_again(library.tree, path, self._stopping, self.progress.read, durable=durable)
+            found = read_again(
+                library.tree,
+                path,
+                self._stopping,
+                self.progress.read,
+                durable=durable,
+                leases=self._leases,
+            )
         except InterruptedError:
             raise
         except OSError as error:
             return None, f"cannot be read: {error.strerror or error}"
         except Unsteady:
-            return None, "is being written to"
+            return None, "is being written to, or open for that"
         except SourceChanged as error:
             return None, f"cannot be read: {error.message}"
         if found is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mediad.errors import printable
 from mediad.ingest.pauses import EVERYTHING
+from mediad.library import TRASH
 from mediad.model import Counts
 from mediad.shell import word
 from mediad.sizes import size_text
@@ -47,6 +48,7 @@ def attention(
             *_watches(watches),
             *_files(life.pipeline),
             *_verified(life.pipeline),
+            *_outstaying(life.pipeline),
             *_clock(life.pipeline.clock),
             *_pauses(life.pipeline, counts),
             *_configuration(life),
@@ -139,6 +141,17 @@ def _verified(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
             where = "" if trouble.path is None else f": {printable(trouble.path)}"
             text = f"{_files_text(count)} of library {shelf.settings.name} {_are(count)} {words}{where}"
             yield state, text, f"mediactl verify {word(path)}"
+
+
+def _outstaying(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """What trash keeps though its time is over."""
+    for shelf in pipeline.shelves:
+        if count := pipeline.expirer.kept.get(shelf.id, 0):
+            text = (
+                f"{_files_text(count)} in the trash of library {shelf.settings.name} {_are(count)} kept "
+                "longer: the last of their content, or changed"
+            )
+            yield "trash-kept", text, f"ls -l {word(under(os.fsencode(shelf.settings.path), TRASH))}"
 
 
 def _is_the_systems(pipeline: Pipeline) -> bool:

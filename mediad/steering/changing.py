@@ -29,6 +29,7 @@ from mediad.store.reading import Reader
 _MOST = 1000  # changes that one reply tells of
 _PAGE = 100
 _LABEL = 200  # characters
+_PATIENCE = 60.0  # seconds
 
 
 @dataclass(slots=True)
@@ -115,7 +116,8 @@ class Changing:
         """Move library files to where they belong today; raises as `undo`."""
         if bool(paths) == (library is not None):
             raise InvalidParameter("library" if paths else "paths")
-        return await self._perform(Command("refile"), self._refiling(paths, library), call, reply)
+        changes = self._refiling(paths, library, planned=bool(call.parameters["dry_run"]))
+        return await self._perform(Command("refile"), changes, call, reply)
 
     async def prune(self, call: Call, reply: Reply, under: bytes | None) -> dict[str, object]:
         """Move all but one of each group of exact copies into trash; raises as `undo`.
@@ -129,10 +131,17 @@ class Changing:
         changes = pruning(self._pipeline, self._reader, keep, under)
         return await self._perform(Command("prune"), changes, call, reply)
 
+    async def _libraries_seen(self) -> None:
+        """Just after a start libraries are still looked at: wait for that a while."""
+        with anyio.move_on_after(_PATIENCE):
+            while any(shelf.arriving for shelf in self._pipeline.shelves):
+                await self._pipeline.changed(0.5)
+
     async def _perform(
         self, command: Command, changes: Changes, call: Call, reply: Reply
     ) -> dict[str, object]:
         """Do it, or say what would be done; for who asks for more, tell of it as it goes."""
+        await self._libraries_seen()
         told = _Told(command, call.more)
         relocator = self._pipeline.relocator
         dry_run = bool(call.parameters["dry_run"])
@@ -158,11 +167,12 @@ class Changing:
             read = [await self._read(files) for files in page]
             yield [trashing.trash(files) for files in read]
 
-    async def _refiling(self, paths: Sequence[bytes], library: str | None) -> Changes:
+    async def _refiling(self, paths: Sequence[bytes], library: str | None, *, planned: bool) -> Changes:
         """What moves these library files, or those of a library, to where they belong today."""
+        refiled = functools.partial(self._refiled, aimed=set(), planned=planned)
         if paths:
             async for page in self._sets(paths):
-                yield await self._refiled(page)
+                yield await refiled(page)
         if library is not None:
             shelf = self._pipeline.shelves.find(library)
             if shelf is None or not shelf.readable:
@@ -173,18 +183,28 @@ class Changing:
                 files, after = await self._reader.run(ask)
                 lead = [one for one in files if not refiling.by_hand(one)]
                 sets = await self._reader.run(functools.partial(_sets_of, files=lead))
-                yield await self._refiled(sets)
+                yield await refiled(sets)
 
-    async def _refiled(self, sets: Sequence[list[Kept]]) -> list[Change]:
+    async def _refiled(self, sets: Sequence[list[Kept]], aimed: set[int], *, planned: bool) -> list[Change]:
+        """What moves these sets.
+
+        Args:
+            aimed: hashes of the names at which others have aimed.
+            planned: nothing is done.
+        """
         read = [await self._read(files) for files in sets]
+        if not planned:  # what was planned before has been done
+            aimed.clear()
 
         def ask(connection: apsw.Connection) -> list[Change | None]:
-            return [self._refile(connection, files) for files in read]
+            return [self._refile(connection, files, aimed) for files in read]
 
         return [change for change in await self._reader.run(ask) if change is not None]
 
-    def _refile(self, connection: apsw.Connection, files: list[Kept]) -> Change | None:
+    def _refile(self, connection: apsw.Connection, files: list[Kept], aimed: set[int]) -> Change | None:
         def taken(spot: Spot) -> bool:
+            if hash((spot.library, key_of(spot.path))) in aimed:
+                return True
             row = connection.execute(
                 "SELECT 1 FROM file WHERE library = ? AND name_key = ? AND NOT missing LIMIT 1",
                 (spot.library, key_of(spot.path)),
@@ -196,7 +216,11 @@ class Changing:
             (name for name, row in pipeline.shelves.readable().items() if row == files[0].spot.library), ""
         )
         watch = refiling.watch_of(files[0], pipeline.config.watches, here)
-        return refiling.plan(files, pipeline.planner, watch, self._top, taken)
+        change = refiling.plan(files, pipeline.planner, watch, self._top, taken)
+        if change is not None and not change.refused:
+            targets = (shift.target for shift in change.shifts if shift.target is not None)
+            aimed.update(hash((spot.library, key_of(spot.path))) for spot in targets)
+        return change
 
     def _top(self, library: str) -> Spot | None:
         shelf = self._pipeline.shelves.find(library)
@@ -212,13 +236,14 @@ class Changing:
             if files:
                 yield await self._unseen(files, seen)
                 continue
-            after, some = -1, False
-            while after:
-                ask = functools.partial(kept.below, path=path, after=max(after, 0))
+            after: kept.Place | None = kept.BEGINNING
+            some = False
+            while after is not None:
+                ask = functools.partial(kept.below, path=path, after=after)
                 files, after = await self._reader.run(ask)
                 some = some or bool(files)
-                leading = [one for one in files if one.leads] or files
-                yield await self._unseen(leading, seen)
+                # companions of none of these go by themselves
+                yield await self._unseen(sorted(files, key=lambda one: not one.leads), seen)
             if not some:
                 raise NotKnown(
                     "no library is known to have such a file",
@@ -227,10 +252,12 @@ class Changing:
                 )
 
     async def _unseen(self, files: Sequence[Kept], seen: set[int]) -> list[list[Kept]]:
-        sets = await self._reader.run(functools.partial(_sets_of, files=files))
-        fresh = [[one for one in group if one.id not in seen] for group in sets]
-        seen.update(one.id for group in fresh for one in group)
-        return [group for group in fresh if group]
+        fresh: list[list[Kept]] = []
+        for group in await self._reader.run(functools.partial(_sets_of, files=files)):
+            if group := [one for one in group if one.id not in seen]:
+                fresh.append(group)
+                seen.update(one.id for one in group)
+        return fresh
 
     async def _read(self, files: list[Kept]) -> list[Kept]:
         """The same, those read that never were."""

@@ -183,6 +183,7 @@ class Daemon:
         result = "timeout"
         with anyio.move_on_after(math.inf if seconds is None else seconds):
             await self._pipeline.all_served()
+            await self._pipeline.recovered()
             async with anyio.create_task_group() as looks:
                 for served in self._pipeline.serving.watches.values():
                     looks.start_soon(self._look, served)

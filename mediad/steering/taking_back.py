@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 import apsw
 
 from mediad.errors import Ambiguous, NotKnown
 from mediad.keeping import undoing
-from mediad.keeping.change import Change
+from mediad.keeping.change import Change, Spot
 from mediad.store import undoable, whereabouts
 from mediad.store.reading import Reader
 
@@ -30,6 +31,7 @@ class TakingBack:
         self._reader = reader
         self._planned = planned
         self._assumed: set[int] = set()
+        self._filled: set[Spot] = set()
 
     async def changes(self, ids: Sequence[int], paths: Sequence[bytes], since: int | None) -> Changes:
         """What takes back these batches, steps and files, all since then, or the latest batch. What one page
@@ -85,11 +87,19 @@ class TakingBack:
                 seen |= files
                 count += 1
                 if steps and (change := undoing.plan(steps, self._assumed)) is not None:
-                    page.append(change)
-                    if self._planned and not change.refused:
+                    page.append(self._foreseen(change) if self._planned else change)
+                    if self._planned and not page[-1].refused:
                         self._assumed.update(step.id for step in steps)
             rest = rest[count:]
             yield page
+
+    def _foreseen(self, change: Change) -> Change:
+        """The same, refused where an earlier one will be in the way."""
+        targets = [shift.target for shift in change.shifts if shift.target and not shift.target.private]
+        if not change.refused and any(target in self._filled for target in targets):
+            return replace(change, refused="its place is taken by another one of these")
+        self._filled.update(targets)
+        return change
 
     async def _head_of(self, path: bytes) -> tuple[int, int]:
         def ask(connection: apsw.Connection) -> tuple[int, int] | None:

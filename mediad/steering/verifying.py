@@ -16,9 +16,10 @@ from mediad.errors import NotKnown, Refused
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.shelf import Shelf
 from mediad.keeping.verify import Inspection
-from mediad.keeping.verify_look import OK, STATES, Checked
+from mediad.keeping.verify_look import STATES, Checked
 from mediad.steering.looking import other_names, within_limit
 from mediad.store import verifying
+from mediad.store.verifying import OK
 
 _EVERY = 1.0  # seconds between two replies that tell the progress
 _CHUNK = 500  # files of one reply

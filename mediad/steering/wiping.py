@@ -111,16 +111,23 @@ class Wiper:
         return next(names, "that is not configured any more")
 
     def _barred(self, ground: _Ground) -> dict[int, str]:
-        """Of each library that can be read: why it cannot be a witness, "" where it can. Blocks."""
+        """Of each library that can be read: why it cannot be a witness, "" where it can. Blocks.
+
+        Raises:
+            OSError, ValueError: it is not known what is mounted where.
+        """
         found: dict[int, str] = {}
         for row, library in self._pipeline.shelves.open().items():
             place = locate(os.fsdecode(library.tree.root))
+            below = mounted_at_or_below(os.path.realpath(library.tree.root))
             if place is None:
                 found[row] = f"library {library.name} cannot be looked at"
             elif place.position is None and ground.doomed:
                 found[row] = f"it is not known what filesystem library {library.name} lies on"
             elif place.position is not None and place.position[0] in ground.doomed_mounts:
                 found[row] = f"library {library.name} lies on the filesystem that is to be wiped"
+            elif any(device in ground.doomed_mounts for _, device in below):  # a subvolume has its own st_dev
+                found[row] = f"a part of library {library.name} lies on the filesystem that is to be wiped"
             else:
                 found[row] = ""
         return found

@@ -15,7 +15,7 @@ import apsw
 from mediad.ingest.evidence import evidence_of
 from mediad.layout import key_of
 from mediad.model import Identity, Stat
-from mediad.store import catalogue, journal
+from mediad.store import journal, verifying
 from mediad.store.changes import FOUND
 from mediad.store.reading import WINDOW
 
@@ -151,7 +151,7 @@ def take_over(
         item = lead.item if lead is not None and lead.item is not None else taking.next_id()
         for number, (member, row) in enumerate(zip(members, rows, strict=True)):
             if row is not None and row.item is not None:
-                note_content(connection, row.id, member.identity)
+                note_content(connection, row.id, member.identity, now)
                 counts.already += 1
                 continue
             step = item if number == 0 else taking.next_id()
@@ -204,6 +204,8 @@ def _write(
     role = "principal" if place.leads else "companion"
     values = (stat.size, stat.mtime_ns, identity.digest, role, place.item, place.step)
     if place.row is not None:
+        if place.row.read:  # somebody compared with it before
+            note_content(connection, place.row.id, identity, now)
         connection.execute(
             "UPDATE file SET size = ?, mtime_ns = ?, digest = ?, role = ?, item = ?, step = ?, missing = 0"
             " WHERE id = ?",
@@ -229,9 +231,12 @@ def _count(connection: apsw.Connection, counts: Counts, identity: Identity, item
     counts.duplicates += other is not None
 
 
-def note_content(connection: apsw.Connection, row: int, identity: Identity) -> None:
-    """A library file was read, and nothing else is done with it: its content is known from now on."""
-    catalogue.set_digest(connection, row, identity.digest, identity.sighting.stat)
+def note_content(connection: apsw.Connection, row: int, identity: Identity, now: int) -> None:
+    """A library file was read, and nothing else is done with it: its content is known from now on.
+
+    What it should be stays known: to adopt is not to accept what was edited, or has rotted.
+    """
+    verifying.was_read(connection, row, identity.digest, identity.sighting.stat, now)
 
 
 # --- Is it the library whose marker was lost? --------------------------------------------------------

@@ -28,7 +28,11 @@ _FRESH = ".new"
 _DAILY = 7
 _WEEKLY = 4  # beyond those: the newest of a week each
 _PAGES = 2048  # copied between two looks at whether to stop: 8 MB
-_SPARE = 64 << 20  # bytes that a backup leaves free
+SPARE = 64 << 20
+"""Bytes that a backup leaves free."""
+
+DAMAGE = (apsw.CorruptError, apsw.NotADBError)
+"""What SQLite says of a file that is damaged, or no database; all else may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def copy(source: apsw.Connection, target: Path, stopping: Callable[[], bool]) ->
     """Copy one state of a catalogue into a new file, durably. What a copy before it left behind is removed.
 
     Raises:
-        OSError, apsw.Error: it could not be read or written. InterruptedError: `stopping()` turned true.
+        OSError, apsw.Error: it could not be read or written, or is damaged. InterruptedError: `stopping()`
+            turned true.
     """
     remove(target)
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -95,6 +100,8 @@ def copy(source: apsw.Connection, target: Path, stopping: Callable[[], bool]) ->
                     raise InterruptedError(errno.EINTR, "stopping")
                 backup.step(_PAGES)
         made.pragma("journal_mode", "delete")  # so that it is this one file, and can be read as it lies
+        if not is_sound(made):
+            raise apsw.CorruptError("it is damaged")
     finally:
         if source.in_transaction:
             source.execute("ROLLBACK")
@@ -135,7 +142,9 @@ def back_up(catalogue: Path, day: date, stopping: Callable[[], bool]) -> Path:
         os.rename(fresh, target)
         sync(folder)
     except apsw.Error as error:
-        raise CatalogueBroken(f"the catalogue cannot be copied: {error}", path=os.fspath(target)) from error
+        raise CatalogueBroken(
+            f"the catalogue cannot be copied: {error}", path=os.fspath(target), remedy=remedy(error, "")
+        ) from error
     finally:
         source.close()
         remove(fresh)
@@ -145,14 +154,27 @@ def back_up(catalogue: Path, day: date, stopping: Callable[[], bool]) -> Path:
 
 
 def _make_room(catalogue: Path, folder: Path) -> None:
-    """Give up old backups where there is no room for another, but never the newest."""
-    need = catalogue.stat().st_size + _SPARE
-    for old in reversed(backups(catalogue)[1:]):
-        if shutil.disk_usage(folder).free >= need:
-            return
-        old.unlink()
-    if shutil.disk_usage(folder).free < need:
+    """Give up old backups where there is no room for another and that makes it, but never the newest."""
+    need = catalogue.stat().st_size + SPARE - shutil.disk_usage(folder).free
+    newest = latest(catalogue)
+    old = [path for path in backups(catalogue) if path != newest]
+    if need > sum(path.stat().st_size for path in old):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
+    while need > 0:
+        gone = old.pop()
+        need -= gone.stat().st_size
+        gone.unlink()
+
+
+def latest(catalogue: Path) -> Path | None:
+    """The backup with the newest state of this catalogue: a name tells only what the clock said then."""
+    states = [(_state(path), path) for path in (catalogue, *backups(catalogue)) if path.exists()]
+    ours = states[0][0][0] if states and states[0][1] == catalogue else ""
+    return max(
+        (path for _, path in states if path != catalogue),
+        key=lambda path: next((of == ours, newest, path) for (of, newest), other in states if other == path),
+        default=None,
+    )
 
 
 def backups(catalogue: Path) -> list[Path]:

@@ -19,7 +19,7 @@ FOR_EVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The newest row for a source path.
+    """The row that tells of a source path: of the file that is there, else the newest.
 
     Attributes:
         seen: microseconds since the epoch.
@@ -81,7 +81,7 @@ class Arrival:
             same = (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
             return same and self.code != "reverted" and retry_since < self.seen <= now
         if self.is_same(stat):
-            return True
+            return self.stays  # else it came back, as after a power cut, or is on its way still
         if self.code in ("undone", "trashed") and self.stays:  # what was its other name has gone since
             return (self.size, self.mtime_ns, self.ino) == (stat.size, stat.mtime_ns, stat.ino)
         near = abs(self.mtime_ns - stat.mtime_ns) <= 2_000_000_000
@@ -90,12 +90,12 @@ class Arrival:
 
 _NEWEST = """
 SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays,
- EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent'), digest
-FROM arrival WHERE watch = ? AND path = ? ORDER BY id DESC LIMIT 1"""
+ EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent') AS moving, digest
+FROM arrival WHERE watch = ? AND path = ? ORDER BY stays OR moving DESC, id DESC LIMIT 1"""
 
 
 def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arrival | None:
-    """What was last recorded of this source path."""
+    """What was last recorded of this source path; what was put back there tells, though others came since."""
     row = connection.execute(_NEWEST, (watch, path)).fetchone()
     if row is None:
         return None
@@ -103,13 +103,20 @@ def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arri
     return Arrival(*values, bool(stays), digest, bool(moving))  # type: ignore[call-arg]  # mypy counts the star as one
 
 
-def passing_outcome(connection: apsw.Connection, watch: str, path: bytes) -> str:
-    """What is counted of the file at this source path and will make way for its next outcome, else ""."""
+def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:
+    """What is counted of the file at this source path and will make way for its next outcome, else "".
+
+    See `journal.replace_earlier`.
+    """
+    stat = sighting.stat
     row = connection.execute(
         "SELECT outcome FROM arrival WHERE watch = ? AND path = ? AND stays"
         " AND outcome IN ('failed', 'ignored', 'quarantined')"
-        " AND (outcome, code) IS NOT ('failed', 'reverted')",
-        (watch, path),
+        " AND (outcome, code) IS NOT ('failed', 'reverted')"
+        " AND ((outcome, size, mtime_ns, ino) = ('ignored', ?, ?, ?) OR NOT EXISTS ("
+        "  SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.change NOT NULL"
+        "  AND step.state <> 'reverted'))",
+        (sighting.watch, sighting.path, stat.size, stat.mtime_ns, stat.ino),
     ).fetchone()
     return "" if row is None else str(row[0])
 
@@ -278,7 +285,8 @@ def touched(connection: apsw.Connection, identity: Identity) -> bool:
     row = newest_arrival(connection, sighting.watch, sighting.path)
     if row is None or not row.stays or row.digest != identity.digest:
         return False
-    if row.outcome not in ("filed", "duplicate", "quarantined"):
+    taken_back = row.outcome == "ignored" and row.code in ("undone", "trashed")
+    if row.outcome not in ("filed", "duplicate", "quarantined") and not taken_back:
         return False
     stat = sighting.stat
     connection.execute(
@@ -328,7 +336,11 @@ class Tally:
 
 
 def tally(connection: apsw.Connection) -> Tally:
-    """What has become of all that was ever seen; cheap, since triggers keep count."""
+    """What has become of all that was ever seen; cheap, since triggers keep count.
+
+    What was taken back and then taken again has two rows and counts once: that of the file that it was before
+    is ignored and dismissed.
+    """
     files: Counter[str] = Counter()
     troubled: Counter[str] = Counter()
     filed = imports = 0
@@ -336,7 +348,7 @@ def tally(connection: apsw.Connection) -> Tally:
         "SELECT outcome, dismissed, watch LIKE 'import:%' AS imported, sum(files), sum(bytes) FROM tally"
         " WHERE watch NOT LIKE 'library:%' GROUP BY outcome, dismissed, imported"
     ):
-        files[outcome] += count
+        files[outcome] += 0 if outcome == "ignored" and dismissed else count
         filed += size if outcome == "filed" else 0
         if outcome in ("failed", "quarantined") and not dismissed:
             troubled[outcome] += count

@@ -161,6 +161,11 @@ def _set_arrival(
             "UPDATE arrival SET size = ?, mtime_ns = ?, ctime_ns = ?, ino = ? WHERE id = ?",
             (placed.size, placed.mtime_ns, placed.ctime_ns, placed.ino, step.arrival),
         )
+        connection.execute(  # others that were seen there have left
+            "UPDATE arrival SET stays = 0 WHERE id <> ?1 AND stays AND outcome NOT NULL"
+            " AND path = ?2 AND watch = (SELECT watch FROM arrival WHERE id = ?1)",
+            (step.arrival, step.destination),
+        )
 
 
 def _move_row(connection: apsw.Connection, step: _Step, bond: Bond | None, placed: Stat | None) -> None:

@@ -102,13 +102,21 @@ def open_copy(path: Path) -> apsw.Connection:
     return copy
 
 
-def migrate(connection: apsw.Connection, path: Path) -> None:
+def migrate(connection: apsw.Connection, path: Path, *, upto: int | None = None) -> None:
     """Bring the schema of a copy, or of a new file, up to date; nothing of it is kept.
+
+    Args:
+        upto: as it was with this number; None: as it is today.
 
     Raises:
         SchemaTooNew.
     """
-    _migrate(connection, path, keep=False)
+    _migrate(connection, path, keep=False, upto=upto)
+
+
+def newest_schema() -> int:
+    """The number of today's schema."""
+    return len(_migrations())
 
 
 def _open_for_reading(path: Path) -> apsw.Connection:
@@ -143,9 +151,11 @@ def _known_version(connection: apsw.Connection, path: Path) -> int:
     return version
 
 
-def _migrate(connection: apsw.Connection, path: Path, *, keep: bool = True) -> None:
+def _migrate(
+    connection: apsw.Connection, path: Path, *, keep: bool = True, upto: int | None = None
+) -> None:
     version = _known_version(connection, path)
-    todo = _migrations()[version:]
+    todo = _migrations()[version:upto]
     if todo and version and keep:
         _back_up(connection, path.with_name(f"{path.name}.schema-{version}"))
     for number, sql in enumerate(todo, version + 1):

@@ -13,9 +13,12 @@ import apsw
 
 from mediad.model import Identity, Sighting, Stat
 
+_MAKES_WAY = ("failed", "ignored", "quarantined")
 _EARLIER = (
-    "SELECT id, outcome, code, dismissed FROM arrival"
-    " WHERE id < ? AND outcome IN ('failed', 'ignored', 'quarantined') AND"
+    "SELECT id, outcome, code, dismissed, (size, mtime_ns, ino) = (?, ?, ?),"
+    " EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.change NOT NULL"
+    "  AND step.state <> 'reverted')"
+    " FROM arrival WHERE id < ? AND outcome NOT NULL AND"
 )
 _IN_WATCH = f"{_EARLIER} watch = ? AND path = ? AND stays"
 _IN_QUARANTINE = f"{_EARLIER} id = (SELECT arrival FROM step WHERE step.id = ?)"  # noqa: S608
@@ -69,14 +72,26 @@ def replace_earlier(connection: apsw.Connection, arrival: int, sighting: Sightin
     Of a file in a watch its path tells which; of one in quarantine the step that brought it there, since
     several there may have come from one path. Who has dismissed a file is not told the same of it again.
 
+    A row that has a story of its own keeps it, and only stays there no more: that of a file that a library
+    had and that was taken back lies in trash, perhaps, and has nothing to do with a newcomer. Where that is
+    the very same file, taken again, it counts once.
+
     Args:
         arrival: the new row.
     """
+    stat = sighting.stat
+    values = (stat.size, stat.mtime_ns, stat.ino, arrival)
     if sighting.kept is None:
-        found = connection.execute(_IN_WATCH, (arrival, sighting.watch, sighting.path))
+        found = connection.execute(_IN_WATCH, (*values, sighting.watch, sighting.path))
     else:
-        found = connection.execute(_IN_QUARANTINE, (arrival, sighting.kept.step))
-    for earlier, outcome, code, dismissed in found.fetchall():
+        found = connection.execute(_IN_QUARANTINE, (*values, sighting.kept.step))
+    for earlier, outcome, code, dismissed, same, shifted in found.fetchall():
+        if sighting.kept is None and (shifted or outcome not in _MAKES_WAY):
+            connection.execute(
+                "UPDATE arrival SET stays = 0, dismissed = dismissed OR ? WHERE id = ?",
+                (same and outcome == "ignored", earlier),
+            )
+            continue
         connection.execute("UPDATE step SET arrival = ? WHERE arrival = ?", (arrival, earlier))
         connection.execute("DELETE FROM arrival WHERE id = ?", (earlier,))
         if dismissed:  # while its outcome is not known, its code says what was dismissed

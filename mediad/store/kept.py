@@ -26,7 +26,7 @@ JOIN library ON library.id = file.library
 LEFT JOIN step ON step.id = file.step
 LEFT JOIN arrival ON arrival.id = step.arrival
 LEFT JOIN batch ON batch.id = step.batch
-WHERE NOT file.missing AND {} ORDER BY file.id"""
+WHERE NOT file.missing AND {}"""
 
 
 def _kept(row: Sequence[object]) -> Kept:
@@ -47,7 +47,7 @@ def set_of(connection: apsw.Connection, kept: Kept) -> list[Kept]:
     """A file with its companions; a companion alone, and so one that nobody brought."""
     if kept.bond.item is None or not kept.leads:
         return [kept]
-    rows = connection.execute(_KEPT.format("file.item = ?"), (kept.bond.item,))
+    rows = connection.execute(_KEPT.format("file.item = ? ORDER BY file.id"), (kept.bond.item,))
     found = [_kept(row) for row in rows]
     return sorted(found, key=lambda one: not one.leads)
 
@@ -64,32 +64,35 @@ def at(connection: apsw.Connection, path: bytes) -> list[Kept]:
     return found
 
 
-def below(connection: apsw.Connection, path: bytes, after: int) -> tuple[list[Kept], int]:
-    """Library files below an absolute folder.
+Place = tuple[int, bytes, int]
+"""How far a walk below a folder has come: a library, a name key and a row."""
 
-    Args:
-        after: only those of a higher id.
+BEGINNING: Place = (0, b"", 0)
+
+
+def below(connection: apsw.Connection, path: bytes, after: Place) -> tuple[list[Kept], Place | None]:
+    """Library files below an absolute folder, by name.
 
     Returns:
-        some of them; the id to go on after, 0 at the end.
+        some of them; where to go on, None at the end.
     """
-    found: list[Kept] = []
-    on = 0
-    for library, rest in _libraries(connection, path.rstrip(b"/") + b"/x"):
+    for library, rest in sorted(_libraries(connection, path.rstrip(b"/") + b"/x")):
         folder = rest[:-1]  # with its slash; empty for the library itself
         key = key_of(folder)
+        start = max(after, (library, key, 0))
+        if start[0] != library:
+            continue
         rows = connection.execute(
             _KEPT.format(
-                "file.library = ? AND file.id > ? AND file.name_key >= ?"
-                " AND (? OR file.name_key < ?) AND substr(file.path, 1, ?) = ?"
-            )
-            + " LIMIT ?",
-            (library, after, key, not key, key[:-1] + b"0", len(folder), folder, _PAGE),
+                "file.library = ? AND (file.name_key, file.id) > (?, ?) AND (? OR file.name_key < ?)"
+                " AND substr(file.path, 1, ?) = ? ORDER BY file.name_key, file.id LIMIT ?"
+            ),
+            (library, *start[1:], not key, key[:-1] + b"0", len(folder), folder, _PAGE),
         )
         page = [_kept(row) for row in rows]
-        found += page
-        on = page[-1].id if len(page) == _PAGE else on
-    return found, on
+        if page:
+            return page, (library, key_of(page[-1].spot.path), page[-1].id)
+    return [], None
 
 
 def _libraries(connection: apsw.Connection, path: bytes) -> list[tuple[int, bytes]]:
@@ -102,11 +105,20 @@ def _libraries(connection: apsw.Connection, path: bytes) -> list[tuple[int, byte
 
 
 def of_library(connection: apsw.Connection, library: int, after: int) -> tuple[list[Kept], int]:
-    """Files of a library that lead their sets, as far as one window shows them; see `below`."""
+    """Files of a library that lead their sets, as far as one window shows them.
+
+    Args:
+        after: only those of a higher id.
+
+    Returns:
+        some of them; the id to go on after, 0 at the end.
+    """
     upto = after + WINDOW
     rows = connection.execute(
-        _KEPT.format("file.library = ? AND file.id > ? AND file.id <= ? AND file.role <> 'companion'")
-        + " LIMIT ?",
+        _KEPT.format(
+            "file.library = ? AND file.id > ? AND file.id <= ? AND file.role <> 'companion'"
+            " ORDER BY file.id LIMIT ?"
+        ),
         (library, after, upto, _PAGE),
     )
     page = [_kept(row) for row in rows]

@@ -21,6 +21,7 @@ WHERE {chosen} AND arrival.outcome = 'ignored' AND arrival.code IN ('undone', 't
     AND arrival.stays AND NOT EXISTS (
         SELECT 1 FROM arrival AS later
         WHERE later.watch = arrival.watch AND later.path = arrival.path AND later.id > arrival.id
+            AND later.stays
     )
 ORDER BY arrival.path"""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -19,6 +19,7 @@ class Trashed(NamedTuple):
     Attributes:
         step: that brought it there. time: when, as that says; microseconds since the epoch.
         state: of its arrival.
+        others: where else its content is, as far as is known; None where somebody wanted it gone anyway.
     """
 
     step: int
@@ -28,6 +29,7 @@ class Trashed(NamedTuple):
     digest: bytes
     time: int
     state: dict[str, object]
+    others: tuple[Spot, ...] | None
 
 
 def trashed(connection: apsw.Connection, library: int, after: int, until: int, limit: int) -> list[Trashed]:
@@ -40,8 +42,10 @@ def trashed(connection: apsw.Connection, library: int, after: int, until: int, l
     rows = connection.execute(
         "SELECT step.id, step.arrival, step.library, library.path, step.destination,"
         " coalesce(step.moved_size, arrival.size), coalesce(step.moved_digest, arrival.digest), step.time,"
-        " arrival.outcome, arrival.code, arrival.reason, arrival.stays"
+        " arrival.outcome, arrival.code, arrival.reason, arrival.stays,"
+        " arrival.path, place.root, coalesce(place.identity, '')"
         " FROM step JOIN library ON library.id = step.library JOIN arrival ON arrival.id = step.arrival"
+        " LEFT JOIN place ON place.key = arrival.watch"
         " WHERE step.library = ? AND step.id > ? AND step.state = 'done'"
         " AND substr(step.destination, 1, 14) = X'2E6D65646961642F74726173682F'"  # .mediad/trash/
         " AND (step.time <= ? OR step.id IN (SELECT step FROM expiring)) AND NOT EXISTS ("
@@ -50,13 +54,27 @@ def trashed(connection: apsw.Connection, library: int, after: int, until: int, l
         " ORDER BY step.id LIMIT ?",
         (library, after, until, limit),
     )
-    return [
-        Trashed(
-            *(row[0], row[1], Spot(*row[2:5]), row[5], row[6], row[7]),
-            dict(zip(("outcome", "code", "reason", "stays"), row[8:], strict=True)),
-        )
-        for row in rows
-    ]
+    return [_trashed(connection, row) for row in list(rows)]
+
+
+def _trashed(connection: apsw.Connection, row: Sequence[Any]) -> Trashed:
+    step, arrival, library, root, destination, size, digest, time, outcome, code, *rest = row
+    reason, stays, path, own_root, identity = rest
+    others: tuple[Spot, ...] | None = None
+    if code != "trashed":
+        own = [Spot(None, own_root, path, identity)] if own_root is not None else []
+        others = (*_holders(connection, digest, size), *own)
+    state = {"outcome": outcome, "code": code, "reason": reason, "stays": stays}
+    return Trashed(step, arrival, Spot(library, root, destination), size, digest, time, state, others)
+
+
+def _holders(connection: apsw.Connection, digest: bytes, size: int) -> list[Spot]:
+    rows = connection.execute(
+        "SELECT file.library, library.path, file.path FROM file JOIN library ON library.id = file.library"
+        " WHERE digest = ? AND size = ? AND NOT missing ORDER BY file.id LIMIT 3",
+        (digest, size),
+    )
+    return [Spot(*row) for row in rows]
 
 
 def placed_at(connection: apsw.Connection, step: int) -> int:

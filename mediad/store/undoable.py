@@ -34,7 +34,7 @@ JOIN batch ON batch.id = step.batch
 LEFT JOIN place ON place.key = arrival.watch
 LEFT JOIN library ON library.id = step.library
 LEFT JOIN library AS origin ON origin.id = step.origin
-WHERE step.item = ? AND step.batch = ? AND step.state = 'done' AND step.action <> 'leave'
+WHERE step.item = ? AND +step.batch = ? AND step.state = 'done' AND step.action <> 'leave'
 ORDER BY step.id"""
 
 
@@ -156,9 +156,12 @@ def newest_id(connection: apsw.Connection) -> int:
 
 
 def latest_batch(connection: apsw.Connection) -> int | None:
-    """The latest batch of which something stands that can be taken back; None if there is none."""
+    """The latest batch of which something stands that can be taken back; None if there is none.
+
+    What a library brought along was done elsewhere, and is taken back only by its number.
+    """
     row = connection.execute(
-        "SELECT id FROM batch WHERE watch NOT IN ('undo', 'expire') AND EXISTS ("
+        "SELECT id FROM batch WHERE watch NOT IN ('undo', 'expire') AND NOT carried AND EXISTS ("
         " SELECT 1 FROM step WHERE step.batch = batch.id AND state = 'done' AND undone IS NULL"
         " AND action <> 'leave') ORDER BY started DESC, id DESC LIMIT 1"
     ).fetchone()

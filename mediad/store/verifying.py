@@ -18,10 +18,11 @@ class Known(NamedTuple):
     """A library file's row, and what its file should be.
 
     Attributes:
-        digest: None where nobody ever read it.
+        digest: what somebody accepted, else what was brought, else what was read first; None where nobody
+            ever read it.
         size, mtime_ns: as they were when it had that digest.
-        recorded: the row has its digest, size and mtime as here; else they are those of its arrival, or those
-            that somebody accepted: a look at the library or a witness found another file in its place.
+        recorded: the row has its digest, size and mtime as here; else a look at the library, or whoever read
+            it since, found another content in its place.
         displaced: another row has its name now.
         forgiven: somebody accepted that it is missing.
         state: what is reported of it, "" for nothing.
@@ -44,15 +45,34 @@ class Known(NamedTuple):
         return self._replace(state="") == other._replace(state="")
 
 
+OK, EDITED, CHANGED = "ok", "edited", "changed"
+
+_FAT_NS = 2_000_000_000
+
+
+def judge(known: Known, digest: bytes, stat: Stat) -> str:
+    """What a file's content says: ok, edited or changed.
+
+    Whoever edits a file leaves another size or time; what a failing disk changes has neither. FAT tells times
+    in whole seconds only, so that one which was finer before may come back as another.
+    """
+    if digest == known.digest:
+        return OK
+    rounded = stat.mtime_ns % 1_000_000_000 == 0 and abs(stat.mtime_ns - known.mtime_ns) <= _FAT_NS
+    as_recorded = stat.size == known.size and (stat.mtime_ns == known.mtime_ns or rounded)
+    return CHANGED if as_recorded else EDITED
+
+
 _KNOWN = """
 SELECT file.id, file.path,
-    CASE WHEN file.digest NOT NULL THEN file.size
+    CASE WHEN file.digest = coalesce(accepted.digest, arrival.digest, file.digest) THEN file.size
         ELSE coalesce(iif(accepted.digest IS NULL, NULL, accepted.size), arrival.size, file.size) END,
-    CASE WHEN file.digest NOT NULL THEN file.mtime_ns
+    CASE WHEN file.digest = coalesce(accepted.digest, arrival.digest, file.digest) THEN file.mtime_ns
         ELSE coalesce(iif(accepted.digest IS NULL, NULL, accepted.mtime_ns), arrival.mtime_ns, file.mtime_ns)
     END,
-    coalesce(file.digest, accepted.digest, arrival.digest),
-    file.digest NOT NULL AND NOT file.missing,
+    coalesce(accepted.digest, arrival.digest, file.digest),
+    file.digest IS coalesce(accepted.digest, arrival.digest, file.digest) AND file.digest NOT NULL
+        AND NOT file.missing,
     file.missing AND EXISTS (
         SELECT 1 FROM file AS other WHERE other.library = file.library AND other.name_key = file.name_key
             AND other.path = file.path AND other.id <> file.id AND NOT other.missing),
@@ -113,6 +133,11 @@ def at(connection: apsw.Connection, file: int, library: int) -> Known | None:
     return None if row is None else _known(row)
 
 
+def _by_id(connection: apsw.Connection, file: int) -> Known | None:
+    row = connection.execute(f"{_KNOWN} WHERE file.id = ?", (file,)).fetchone()
+    return None if row is None else _known(row)
+
+
 def in_hand(connection: apsw.Connection, library: int, path: bytes) -> bool:
     """Is something being done with what lies at this path, or comes there?"""
     row = connection.execute(
@@ -167,6 +192,47 @@ def report(
         " found = iif(state = excluded.state, found, excluded.found)",
         (file, state, now, place, error),
     )
+
+
+def doubt(connection: apsw.Connection, file: int, path: bytes, stat: Stat | None, now: int) -> None:
+    """A library file has other content than recorded, and witnesses nothing until it is read again.
+
+    Args:
+        path: where it was looked for. stat: how it stood there, None where it was not there.
+    """
+    known = _by_id(connection, file)
+    if known is None or known.path != path:  # it was moved meanwhile
+        return
+    if stat is not None and known.digest is not None:
+        report(connection, file, judge(known, b"", stat), now)
+    _keep_known(connection, known)
+    catalogue.set_unread(connection, file)
+
+
+def was_read(connection: apsw.Connection, file: int, digest: bytes, stat: Stat, now: int) -> None:
+    """A library file was read. What it has now it witnesses; what it should have stays known, and if that is
+    something else, it is reported.
+    """
+    known = _by_id(connection, file)
+    if known is None:
+        return
+    if digest == known.digest:
+        is_right(connection, known, stat)
+        return
+    if known.digest is not None:
+        report(connection, file, judge(known, digest, stat), now)
+        _keep_known(connection, known)
+    catalogue.set_digest(connection, file, digest, stat)
+
+
+def _keep_known(connection: apsw.Connection, known: Known) -> None:
+    """What a file should be outlasts that its row gets another digest, or none."""
+    if known.digest is not None:
+        connection.execute(
+            "INSERT INTO accepted VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET digest = excluded.digest,"
+            " size = excluded.size, mtime_ns = excluded.mtime_ns WHERE digest IS NULL",
+            (known.id, known.digest, known.size, known.mtime_ns),
+        )
 
 
 def is_right(connection: apsw.Connection, known: Known, stat: Stat) -> None:

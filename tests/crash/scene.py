@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import anyio.to_thread
 
@@ -105,7 +106,10 @@ class Scene:
 
     Attributes:
         action: the inbox's. method: "", `FAR` or `UNLINKABLE`.
+        threadless: every run does the same in the same order; see `tests.crash.inline`.
     """
+
+    threadless: ClassVar[bool] = False
 
     root: Path
     action: str
@@ -165,12 +169,12 @@ class Scene:
         """`mediad run --once`; returns what ended it early.
 
         Args:
-            threads: with its threads; without, every run does the same in the same order.
+            threads: with its threads even where scenes are `threadless`.
         """
         files = FaultyFiles(faults, self.far, self.unlinkable)
         connection = open_database(self.catalogue)
         try:
-            with contextlib.nullcontext() if threads else inline():
+            with inline() if self.threadless and not threads else contextlib.nullcontext():
                 eventloop.run(self._run, files, FaultyDatabase(connection, faults))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the caller judges it
             return error

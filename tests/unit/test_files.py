@@ -200,3 +200,17 @@ def test_what_an_error_means(
     error = classify(OSError(code, os.strerror(code)), b"a.jpg")
     assert (type(error), error.path) == (kind, b"a.jpg")
     assert error.message
+
+
+@pytest.mark.parametrize(
+    "path", [b"", b".", b"..", b"a/..", b"../b", b"a/../../b", b"a/./b", b"a//b", b"/b", b"a/"]
+)
+def test_no_path_leads_out_of_its_root(path: bytes, tmp_path: Path) -> None:
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    with Dirs(Files(), os.fsencode(tmp_path / "root")) as dirs:
+        with pytest.raises(OSError, match="names nothing below its folder"):
+            dirs.parent(path)
+        with pytest.raises(OSError, match="names nothing below its folder"):
+            dirs.make(path + b"/c")
+    assert sorted(tree(tmp_path)) == [b"b/", b"root/", b"root/a/"]

@@ -10,9 +10,16 @@ from typing import Any
 import anyio
 import pytest
 
+from mediad.clock import Clock
+from mediad.errors import CatalogueBroken
 from mediad.files import Files
+from mediad.ingest import moves
+from mediad.keeping import relocate
+from mediad.keeping.expiry_clock import Look
+from mediad.keeping.mover import Mover
 from mediad.keeping.trip import Trip
 from tests import samples
+from tests.crash.faulty import Faults, FaultyFiles
 from tests.steering import LIMIT, House, Steering
 from tests.system.once import picture
 from tests.trees import files
@@ -323,3 +330,133 @@ async def test_a_hard_link_is_taken_from_the_library_and_not_made_again(house: H
         assert library(house) == {}
         assert inbox(house) == {b"a.jpg": picture(1)}
         assert (await undo(steering, since="2020-01-01T00:00:00Z"))["done"] == 0
+
+
+async def test_two_of_one_name_are_put_into_one_folder(house: House) -> None:
+    house.settings["library"]["photos"]["layout"] = "{subdir}/{name}"
+    house.put("inbox/x/a.jpg", picture(1))
+    house.put("inbox/y/a.jpg", picture(2))
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+        house.settings["library"]["photos"]["layout"] = "All/{name}"
+        await steering.call("Reload")
+        planned = await steering.call("Refile", library="photos", dry_run=True)
+        answer = await steering.call("Refile", library="photos")
+        assert (answer["done"], answer["refused"]) == (planned["done"], planned["refused"]) == (2, 0)
+        assert [one["destination"] for one in answer["changes"]] == [
+            one["destination"] for one in planned["changes"]
+        ]
+        assert set(library(house)) == {b"All/a.jpg", b"All/a-1.jpg"}
+
+
+async def test_what_was_taken_out_of_quarantine_and_back_is_done_with(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, broken_jpg=samples.broken_jpeg(1))
+        await steering.call("Retry", unparsed=True)
+        assert await steering.rest() == "idle"
+        assert (await undo(steering))["done"] == 1
+        assert inbox(house) == {b"broken.jpg": samples.broken_jpeg(1)}
+        assert (await undo(steering))["refused"] == 0
+        assert (await undo(steering))["changes"] == []
+
+
+async def test_companions_whose_principal_is_elsewhere_are_trashed_with_their_folder(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        await taken(house, steering, a_xmp=SIDECAR)
+        await undo(steering, paths=[os.fspath(house.root / "photos/2021/a.jpg")])
+        assert list(library(house)) == [b"2021/a.xmp"]
+        answer = await steering.call("Trash", paths=[os.fspath(house.root / "photos/2021")])
+        assert answer["done"] == 1
+        assert library(house) == {}
+
+
+async def test_what_somebody_writes_at_once_is_not_all_that_is_left(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the copy and the removal of what was copied."""
+    house.files = FaultyFiles(Faults(), far=[os.fsencode(house.root / "inbox")])
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        sync, once = Mover._sync_targets, []
+
+        def between(mover: Mover, trip: Trip) -> None:
+            sync(mover, trip)
+            once.append((house.root / "inbox/a.jpg").write_bytes(b"somebody's"))
+
+        monkeypatch.setattr(Mover, "_sync_targets", between)
+        answer = await undo(steering)
+        assert (answer["done"], answer["refused"]) == (0, 1)
+        assert once
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+        assert inbox(house) == {b"a.jpg": b"somebody's"}
+
+
+async def test_a_copy_that_was_given_up_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.files = FaultyFiles(Faults(), far=[os.fsencode(house.root / "inbox")])
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+
+        def stop(*arguments: Any) -> Any:
+            raise InterruptedError
+
+        monkeypatch.setattr(moves, "verify_file", stop)
+        assert (await undo(steering))["refused"] == 1
+        assert list((house.root / "inbox").iterdir()) == []
+        assert library(house) == {b"2021/a.jpg": picture(1)}
+
+
+async def test_what_could_not_be_written_down_is_ended_without_a_restart(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+
+        async def fail(*arguments: Any) -> None:
+            monkeypatch.undo()
+            raise CatalogueBroken("disk full")
+
+        monkeypatch.setattr(steering.pipeline.relocator, "_end", fail)
+        with pytest.raises(CatalogueBroken):
+            await undo(steering)
+        await steering.call("Scan")
+        await steering.until(lambda: steering.pipeline.shelves["photos"].online)
+        assert inbox(house) == {b"a.jpg": picture(1)}
+        assert await steering.totals() == {"ignored": 1}
+
+
+async def test_the_last_copy_never_expires(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        await taken(house, steering, b_jpg=picture(1))
+        (house.root / "photos/2021/a.jpg").write_bytes(bytes(len(picture(1))))
+        for days in (31, 33):
+            look = Look("boot", days * 86_400, Clock().micros() + days * 86_400_000_000)
+            steering.pipeline.expirer._look = lambda look=look: look  # type: ignore[misc]
+            assert await steering.pipeline.expirer.once() == 0
+        assert trash(house) == [picture(1)]
+        (problem,) = (await steering.call("Status"))["attention"]
+        assert problem["code"] == "trash-kept"
+
+
+async def test_a_folder_that_hangs_holds_up_nobody_else(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        gate = threading.Event()
+        look = relocate._look_at
+
+        def hangs(root: bytes) -> None:
+            if root.endswith(b"/inbox"):
+                assert gate.wait(LIMIT)
+            look(root)
+
+        monkeypatch.setattr(relocate, "_look_at", hangs)
+        monkeypatch.setattr(relocate, "_LOOK_LIMIT", 0.05)
+        answer = await undo(steering)
+        assert answer["refused"] == 1
+        assert "hung" in answer["changes"][0]["reason"]
+        path = os.fspath(house.root / "photos/2021/a.jpg")
+        assert (await steering.call("Trash", paths=[path]))["done"] == 1
+        gate.set()

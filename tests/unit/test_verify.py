@@ -15,10 +15,9 @@ import pytest
 from mediad.control.protocol import InvalidParameter, time_text
 from mediad.errors import NotKnown
 from mediad.files import Files
-from mediad.keeping.verify_look import judge
 from mediad.keeping.verify_pace import Bucket, due
 from mediad.model import Stat
-from mediad.store.verifying import Known, passes, save_pass
+from mediad.store.verifying import Known, judge, passes, save_pass
 from tests.steering import House, Steering
 from tests.system.once import picture
 from tests.trees import tree

@@ -11,16 +11,51 @@ ALTER TABLE step ADD COLUMN moved_size INTEGER;                   -- of the file
 ALTER TABLE step ADD COLUMN moved_digest BLOB;                    -- its SHA-256, where it is not its arrival's
 ALTER TABLE place ADD COLUMN identity TEXT NOT NULL DEFAULT '';   -- of the folder that files were taken from last,
                                                                   -- as files.Files.identity has it
-CREATE INDEX file_step ON file (step) WHERE step NOT NULL;
 CREATE INDEX step_trashed ON step (library, id) WHERE substr(destination, 1, 14) = X'2E6D65646961642F74726173682F';
 CREATE INDEX step_left ON step (origin, source) WHERE origin NOT NULL;
 CREATE INDEX step_opened ON step (arrival) WHERE state = 'intent';
 
+-- Library files leave now. Steps name them as witnesses, so no id is ever given out again: the table is made anew
+-- with what SQLite has for that.
+CREATE TABLE file_anew (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    library  INTEGER NOT NULL REFERENCES library (id),
+    path     BLOB NOT NULL,
+    name_key BLOB NOT NULL,              -- the path, NFC and case-folded
+    size     INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    digest   BLOB,                       -- NULL: never read
+    role     TEXT NOT NULL CHECK (role IN ('principal', 'companion', 'found')),
+    item     INTEGER,                    -- the set that brought it, NULL where it was found
+    missing  INTEGER NOT NULL DEFAULT 0,
+    step     INTEGER                     -- that brought it, NULL where it was found
+) STRICT;
+INSERT INTO file_anew (id, library, path, name_key, size, mtime_ns, digest, role, item, missing, step)
+    SELECT id, library, path, name_key, size, mtime_ns, digest, role, item, missing, step FROM file ORDER BY id;
+DROP TABLE file;
+ALTER TABLE file_anew RENAME TO file;
+CREATE INDEX file_name ON file (library, name_key);
+CREATE INDEX file_digest ON file (digest) WHERE digest IS NOT NULL;
+CREATE INDEX file_unread ON file (size, library) WHERE digest IS NULL AND NOT missing;
+CREATE INDEX file_item ON file (item) WHERE item IS NOT NULL;
+CREATE INDEX file_step ON file (step) WHERE step NOT NULL;
+
+CREATE TRIGGER file_comes AFTER INSERT ON file WHEN NOT NEW.missing BEGIN
+    UPDATE library SET files = files + 1, bytes = bytes + NEW.size WHERE id = NEW.library;
+END;
+CREATE TRIGGER file_leaves AFTER DELETE ON file WHEN NOT OLD.missing BEGIN
+    UPDATE library SET files = files - 1, bytes = bytes - OLD.size WHERE id = OLD.library;
+END;
+CREATE TRIGGER file_turns AFTER UPDATE OF size, missing, library ON file BEGIN
+    UPDATE library SET files = files - 1, bytes = bytes - OLD.size WHERE id = OLD.library AND NOT OLD.missing;
+    UPDATE library SET files = files + 1, bytes = bytes + NEW.size WHERE id = NEW.library AND NOT NEW.missing;
+END;
+
 -- Content that somebody removed from a library, until that is undone.
 CREATE TABLE deleted (
     step    INTEGER NOT NULL,            -- that removed it
-    library INTEGER NOT NULL REFERENCES library (id),
     digest  BLOB NOT NULL,               -- as it was then, and as it once came
+    library INTEGER NOT NULL REFERENCES library (id),
     PRIMARY KEY (step, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deleted_digest ON deleted (digest);

@@ -21,3 +21,5 @@ CREATE TABLE taken_in (
     newest    INTEGER NOT NULL,
     PRIMARY KEY (library, catalogue)
 ) STRICT, WITHOUT ROWID;
+
+ALTER TABLE batch ADD COLUMN carried INTEGER NOT NULL DEFAULT 0; -- 1: a library brought it here, from elsewhere
