@@ -85,6 +85,12 @@ class OpenLibrary:
         """st_dev of its root."""
         return self._root[0]
 
+    def identity(self) -> str:
+        """What tells its root from another folder in its place, after a restart, too; "" where that cannot be
+        told. Blocks.
+        """
+        return filesystem(os.fsdecode(self.tree.root)).identity
+
     def configure(self, settings: config.Library) -> None:
         """Take over other settings for the same folder."""
         self.gid = _gid(settings)

@@ -123,13 +123,13 @@ def recover(
                 outside = None  # what it is mounted on, or another one
         cases: list[_Case] = []
         for step in steps:
-            if step.library is None and step.destination is not None and outside is None:
-                raise LibraryOffline("its folder is away, where it has to go back to", path=step.root)
             source = outside
             if step.origin is not None:
                 source = dirs if step.origin == step.keeper else _origin(step, origins or {}, stack)
             target = dirs if step.library is not None else outside
             cases.append(_Case(step, files, dirs, source, target, stopping))
+        if outside is None and any(_goes_outside(step) for step in steps):
+            return _stay(cases)
         for case in cases:
             case.bring_in()
         # With the watch away nothing can go back: what the library has, it keeps.
@@ -137,6 +137,21 @@ def recover(
             case.placed or case.step.destination is None for case in cases
         )
         return [case.end(finish=finish) for case in cases]
+
+
+def _goes_outside(step: OpenStep) -> bool:
+    return step.library is None and step.destination is not None
+
+
+def _stay(cases: Sequence[_Case]) -> list[Recovered]:
+    """The folder that they go back to is away, or another one is in its place: who is still here, stays.
+
+    What was put there already is a newcomer when the folder comes back.
+    """
+    for case in cases:
+        if _goes_outside(case.step) and not case.is_here():
+            raise LibraryOffline("its folder is away, where it goes back to", path=case.step.root)
+    return [case.stay() for case in cases]
 
 
 def _outside(step: OpenStep) -> bytes:
@@ -189,6 +204,18 @@ class _Case:
         if self.step.shifts and self.step.destination is None:
             return self._nothing_moves()
         return self.finish() if self.placed and finish else self.revert()
+
+    def is_here(self) -> bool:
+        """Has it not left the library out of which it goes?"""
+        return any(self._held_by(place) for place in (self._source, self._aside, self._take))
+
+    def stay(self) -> Recovered:
+        """Revert it where nothing is known of the folder outside."""
+        if self.step.destination is None:
+            return Recovered(self.step, Verdict.REVERTED)
+        if not _goes_outside(self.step):
+            self.bring_in()
+        return self.revert()
 
     def _nothing_moves(self) -> Recovered:
         """What was to be removed and is still there stays; else all there was to do was to write it down."""

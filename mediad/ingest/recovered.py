@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import apsw
 
-from mediad.errors import printable
+from mediad.errors import MediadError, printable
 from mediad.ingest.recover import Recovered, Verdict
+from mediad.ingest.shelf import Shelf
 from mediad.layout import key_of
 from mediad.library import OpenLibrary
 from mediad.media import companions
 from mediad.store import catalogue, changes, journal
+from mediad.store.journal import OpenStep
 from mediad.store.paths import under
 
 log = logging.getLogger("mediad")
@@ -44,8 +46,36 @@ def tell(library: OpenLibrary, results: Sequence[Recovered]) -> None:
         )
 
 
+def stays_open(
+    shelf: Shelf, steps: Sequence[OpenStep], error: OSError | MediadError, *, waits: bool
+) -> dict[int, str]:
+    """Log, once, that the steps of a set could not be ended.
+
+    Args:
+        waits: for other libraries that may be what these need; it is not worth telling yet.
+
+    Returns:
+        what `Shelf.stuck` has of them.
+    """
+    first = steps[0]
+    level = logging.DEBUG if waits or first.id in shelf.told_of else logging.ERROR
+    if not waits:
+        shelf.told_of.add(first.id)
+    log.log(level, "library %s: step %d stays open: %s", shelf.settings.name, first.id, error)
+    return {step.id: _why(step, error) for step in steps}
+
+
+def _why(step: OpenStep, error: OSError | MediadError) -> str:
+    if isinstance(error, MediadError):
+        return str(error)
+    return f"{printable(under(step.origin_root or step.root, step.path))}: {error.strerror}"
+
+
 def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> None:
     step = result.step
+    if step.library is not None and step.destination is not None:
+        # an earlier look at the library may have shown what was half done
+        catalogue.forget_found(connection, step.library, step.destination)
     if step.shifts:
         if result.verdict is Verdict.FINISHED:
             changes.finish(connection, [(step.id, result.placed, "finished after a crash")], [], now)
@@ -53,8 +83,6 @@ def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> Non
             changes.revert(connection, [step.id], "reverted after a crash", now)
         return
     assert step.library is not None
-    if step.destination is not None:  # an earlier look at the library may have shown what was half done
-        catalogue.forget_found(connection, step.library, step.destination)
     if result.verdict is Verdict.FINISHED:
         outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
         destination = step.destination or b""

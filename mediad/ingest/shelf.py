@@ -32,7 +32,8 @@ class Shelf:
         admitted: its recovery and the first look at it are done.
         room: bytes above `min_free` that could be written when it was last looked at.
         needs: bytes of the smallest that did not fit into that room, 0 if there was none.
-        stuck: steps that recovery could neither finish nor revert; it is tried again.
+        stuck: steps that recovery could neither finish nor revert, and why; it is tried again.
+        told_of: steps of which the log has told that they are stuck.
         leaving: it is no longer configured, or elsewhere, and only finishes what is in flight.
         moved: it lies elsewhere now. What is not in the old folder yet must not get there: whoever moved it
             may delete that.
@@ -45,7 +46,8 @@ class Shelf:
     id: int = 0
     state: State = State.OFFLINE
     error: str = ""
-    stuck: int = 0
+    stuck: dict[int, str] = field(default_factory=dict)
+    told_of: set[int] = field(default_factory=set)
     room: int = 0
     needs: int = 0
     admitted: bool = False

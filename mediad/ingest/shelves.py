@@ -355,10 +355,10 @@ class Shelves:
         if self.carried is not None:
             await self.carried.take_in(library)
 
-        def remember(connection: apsw.Connection) -> catalogue.KnownLibrary:
-            return catalogue.remember_library(connection, name, library.uuid, library.tree.root)
-
-        known = await self._database.run(remember)
+        place = library.tree.root, await anyio.to_thread.run_sync(library.identity)
+        known = await self._database.run(
+            lambda connection: catalogue.remember_library(connection, name, library.uuid, *place)
+        )
         shelf.id = known.id
         self.rows[name] = known.id
         await self._recover(shelf, library)
@@ -369,6 +369,7 @@ class Shelves:
         await self._index(library, known.id)
         shelf.admitted = True
         await self._check(shelf, library)
+        self.wake()  # others may have open steps that need it
 
     async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
         sets: dict[int, list[journal.OpenStep]] = {}
@@ -376,20 +377,19 @@ class Shelves:
             if step.keeper == shelf.id and not self._in_hand(step.id):
                 sets.setdefault(step.item, []).append(step)
         ended: list[Recovered] = []
-        still_open: set[int] = set()
+        still_open: dict[int, str] = {}
         for steps in sets.values():
             try:
                 results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping, self.open())
             except (OSError, MediadError) as error:
-                still_open.update(step.id for step in steps)
-                level = logging.DEBUG if shelf.stuck else logging.ERROR  # it is told once
-                log.log(level, "library %s: step %d stays open: %s", library.name, steps[0].id, error)
+                waits = any(other.arriving for other in self if other is not shelf)
+                still_open |= recovered.stays_open(shelf, steps, error, waits=waits)
                 continue
             await self._database.run(
                 functools.partial(recovered.record, results=results, now=self._clock.micros())
             )
             ended += results
-        shelf.stuck = len(still_open)
+        shelf.stuck = still_open
         if sets:
             await self._recovered(ended)
         left = await anyio.to_thread.run_sync(

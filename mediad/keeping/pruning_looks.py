@@ -11,8 +11,12 @@ import apsw
 
 from mediad.files import Dirs, Tree
 from mediad.keeping.pruning import Companion, Exemplar, Inode, Keep, Pruned, plan
+from mediad.media import companions
 from mediad.store.copies import Beside, Copy, Group, beside, groups
 from mediad.store.reading import Reader
+
+_Stems = dict[tuple[int, bytes], dict[bytes, list[bytes]]]
+"""Of each folder of a library that was listed: its files by what they share, see `companions.key`."""
 
 _GROUPS = 100  # at a time
 _NEAR_NS = 2_000_000_000  # FAT keeps times to 2 s
@@ -57,30 +61,55 @@ def _look(
     trees: Mapping[int, Tree], parts: Sequence[Group], known: Sequence[Sequence[Sequence[Beside]]]
 ) -> list[list[Exemplar]]:
     """How the files of each group stand; blocks."""
+    stems: _Stems = {}
     return [
-        [_exemplar(trees[file.library], file, others) for file, others in zip(part.files, all_, strict=True)]
+        [
+            _exemplar(trees[file.library], file, others, stems)
+            for file, others in zip(part.files, all_, strict=True)
+        ]
         for part, all_ in zip(parts, known, strict=True)
     ]
 
 
-def _exemplar(tree: Tree, file: Copy, others: Sequence[Beside]) -> Exemplar:
+def _exemplar(tree: Tree, file: Copy, others: Sequence[Beside], stems: _Stems) -> Exemplar:
     try:
-        dirs = tree.dirs()
-    except OSError:  # the library has gone: nothing of it is there
+        with tree.dirs() as dirs:
+            known = {file.within, *(one.within for one in others)}
+            unknown = [path for path in _sharing(dirs, file, stems) if path not in known]
+            return Exemplar(
+                file,
+                _inode(dirs, file.within, file.size, file.mtime_ns),
+                (
+                    *(Companion(one, _inode(dirs, one.within, one.size, one.mtime_ns)) for one in others),
+                    *(Companion(Beside(0, path, 0, 0, None, "found", None), None) for path in unknown),
+                ),
+            )
+    except OSError:  # the library or its folder has gone, or cannot be looked into: nothing of it is there
         return Exemplar(file, None, ())
-    with dirs:
-        return Exemplar(
-            file,
-            _inode(dirs, file.within, file.size, file.mtime_ns),
-            tuple(Companion(one, _inode(dirs, one.within, one.size, one.mtime_ns)) for one in others),
-        )
+
+
+def _sharing(dirs: Dirs, file: Copy, stems: _Stems) -> list[bytes]:
+    """What lies beside a file and shares its stem, known or put there since; each folder is listed once."""
+    folder = file.within[: file.within.rfind(b"/") + 1]
+    known = stems.get((file.library, folder))
+    if known is None:
+        known = stems[file.library, folder] = {}
+        for name in dirs.files.list_dir(dirs.parent(file.within)[0]):
+            if b"." in name:
+                known.setdefault(companions.key(folder + name), []).append(folder + name)
+    paths = known.get(companions.key(file.within), [])
+    return [path for path in paths if S_ISREG(dirs.files.stat_at(*_at(dirs, path)).st_mode)]
+
+
+def _at(dirs: Dirs, path: bytes) -> tuple[bytes, int]:
+    directory, name = dirs.parent(path)
+    return name, directory
 
 
 def _inode(dirs: Dirs, path: bytes, size: int, mtime_ns: int) -> Inode | None:
     """The file's inode; None where it is not there as recorded, or cannot be seen."""
     try:
-        directory, name = dirs.parent(path)
-        found = dirs.files.stat_at(name, directory)
+        found = dirs.files.stat_at(*_at(dirs, path))
     except OSError:
         return None
     same = found.st_size == size and abs(found.st_mtime_ns - mtime_ns) <= _NEAR_NS

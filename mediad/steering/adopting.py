@@ -280,6 +280,11 @@ def _unproven(proof: Proof) -> str:
         return (
             "its marker is missing, and no file of it is catalogued that could prove that it is the library"
         )
+    if proof.differs is not None:
+        return (
+            f"its marker is missing, the folder is another one than before, and {printable(proof.differs)} has"
+            " other content than the library's: that may be a copy"
+        )
     there = f"{proof.there:,}" if proof.there else "none"
     return (
         f"its marker is missing, and of {proof.looked:,} catalogued files {there} are there as recorded:"

@@ -47,6 +47,7 @@ def attention(
             *_room(life.pipeline, counts),
             *_watches(watches),
             *_files(life.pipeline),
+            *_open(life.pipeline),
             *_verified(life.pipeline),
             *_outstaying(life.pipeline),
             *_clock(life.pipeline.clock),
@@ -120,6 +121,17 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
             f"{_files_text(count)} {_are(count)} filed and could not be removed, the last {printable(last)}"
         )
         yield "not-removed", text, f"ls -ld {word(os.path.dirname(last))}"
+
+
+def _open(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """What was cut off, and recovery can neither finish nor take back."""
+    for shelf in pipeline.shelves:
+        if shelf.stuck:
+            name, why = shelf.settings.name, next(iter(shelf.stuck.values()))
+            count = len(shelf.stuck)
+            hint = "" if why.endswith(")") else " (mount or mend that, then this looks at once)"
+            what = f"{_files_text(count)} of library {name} {_are(count)} stuck half-way: {why}{hint}"
+            yield "steps-open", what, f"mediactl scan {name}"
 
 
 _FOUND = {

@@ -243,26 +243,33 @@ def note_content(connection: apsw.Connection, row: int, identity: Identity, now:
 
 
 class Recorded(NamedTuple):
-    """A library file as it was recorded."""
+    """A library file as it was recorded; `digest` None where it was never read."""
 
     path: bytes
     size: int
     mtime_ns: int
+    digest: bytes | None
 
 
 class Lost(NamedTuple):
-    """A library of the catalogue; `path` is where it lay when it was last seen."""
+    """A library of the catalogue.
+
+    Attributes:
+        path: where it lay when it was last seen. identity: of that folder, "" where it is not known.
+    """
 
     row: int
     marker: str
     path: bytes
     files: int
+    identity: str
 
 
 def last_known(connection: apsw.Connection, name: str) -> Lost | None:
     """The library that the catalogue knows under this name."""
     row = connection.execute(
-        "SELECT id, marker, path, files FROM library WHERE name = ? ORDER BY id DESC LIMIT 1", (name,)
+        "SELECT id, marker, path, files, identity FROM library WHERE name = ? ORDER BY id DESC LIMIT 1",
+        (name,),
     ).fetchone()
     return None if row is None else Lost(*row)
 
@@ -277,14 +284,14 @@ def recorded(connection: apsw.Connection, library: int, after: bytes) -> tuple[l
         the files, and the key after which to go on; None at the end.
     """
     rows = connection.execute(
-        "SELECT name_key, path, size, mtime_ns, missing FROM file WHERE library = ? AND name_key > ?"
+        "SELECT name_key, path, size, mtime_ns, digest, missing FROM file WHERE library = ? AND name_key > ?"
         " ORDER BY name_key LIMIT ?",
         (library, after, WINDOW),
     )
     found: list[Recorded] = []
     seen, on = 0, b""
-    for key, path, size, mtime_ns, missing in rows:
+    for key, *values, missing in rows:
         seen, on = seen + 1, key
         if not missing:
-            found.append(Recorded(path, size, mtime_ns))
+            found.append(Recorded(*values))
     return found, on if seen == WINDOW else None

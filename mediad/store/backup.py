@@ -19,7 +19,7 @@ from pathlib import Path
 import apsw
 
 from mediad.errors import CatalogueBroken
-from mediad.store.database import REBUILD, migrate, open_database
+from mediad.store.database import REBUILD, migrate, open_database, remedy
 from mediad.store.reading import open_reader
 
 FOLDER = "backups"
@@ -167,14 +167,31 @@ def _make_room(catalogue: Path, folder: Path) -> None:
 
 
 def latest(catalogue: Path) -> Path | None:
-    """The backup with the newest state of this catalogue: a name tells only what the clock said then."""
-    states = [(_state(path), path) for path in (catalogue, *backups(catalogue)) if path.exists()]
-    ours = states[0][0][0] if states and states[0][1] == catalogue else ""
-    return max(
-        (path for _, path in states if path != catalogue),
-        key=lambda path: next((of == ours, newest, path) for (of, newest), other in states if other == path),
-        default=None,
-    )
+    """The backup with the newest state of this catalogue: a name says only what the clock said then."""
+    ours, _ = _state(catalogue)
+
+    def newness(path: Path) -> tuple[bool, int, Path]:
+        of, newest = _state(path)
+        return of == ours, newest, path
+
+    return max(backups(catalogue), key=newness, default=None)
+
+
+def _state(path: Path) -> tuple[str, int]:
+    """Which catalogue lies there, and the highest id in it; ("", -1) where that cannot be told."""
+    try:
+        with contextlib.closing(open_as_it_lies(path)) as connection:
+            (row,) = connection.execute("SELECT value FROM meta WHERE key = 'catalogue'")
+            return str(row[0]), newest_id(connection)
+    except (apsw.Error, ValueError):
+        return "", -1
+
+
+def open_as_it_lies(path: Path) -> apsw.Connection:
+    """Open a catalogue for reading; what was closed cleanly gets no new files beside it."""
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"file:{quoted(path)}?{mode}", flags=flags)
 
 
 def backups(catalogue: Path) -> list[Path]:
@@ -209,11 +226,18 @@ def _week(path: Path) -> object:
         return path.name
 
 
-def is_sound(connection: apsw.Connection) -> bool:
-    """Is a database whole? Reads all of it."""
+def is_sound(connection: apsw.Connection, *, check: str = "quick_check") -> bool:
+    """Is a database whole? Reads all of it.
+
+    Args:
+        check: "integrity_check" compares the indexes with their tables, too.
+
+    Raises:
+        apsw.Error: that cannot be told now.
+    """
     try:
-        return connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
-    except apsw.Error:
+        return connection.execute(f"PRAGMA {check}(1)").fetchall() == [("ok",)]
+    except DAMAGE:
         return False
 
 
@@ -229,9 +253,15 @@ def open_at_start(path: Path) -> apsw.Connection:
     log_file = path.with_name(path.name + "-wal")
     unclean = log_file.exists() and log_file.stat().st_size > 0
     connection = open_database(path)
-    if unclean and not is_sound(connection):
+    try:
+        if unclean and not is_sound(connection):
+            raise CatalogueBroken("the catalogue is damaged", path=os.fspath(path), remedy=REBUILD)
+    except apsw.Error as error:
         connection.close()
-        raise CatalogueBroken("the catalogue is damaged", path=os.fspath(path), remedy=REBUILD)
+        raise CatalogueBroken(f"the catalogue cannot be read: {error}", path=os.fspath(path)) from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -254,6 +284,7 @@ def open_private(path: Path) -> apsw.Connection:
     try:
         if not is_sound(connection) or not _has(connection, "library"):
             raise CatalogueBroken("it is damaged, or no catalogue", path=os.fspath(path))
+        connection.execute("REINDEX")  # a look for damage does not compare indexes with their tables
         migrate(connection, path)
     except apsw.Error as error:
         connection.close()

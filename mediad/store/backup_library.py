@@ -9,21 +9,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import apsw
 
-from mediad.errors import CatalogueBroken
+from mediad.errors import CatalogueBroken, SchemaTooNew
 from mediad.files import Dirs, Tree
 from mediad.library import PRIVATE, TMP, OpenLibrary
-from mediad.store.backup import attach, open_private, remove, stamp, sync
+from mediad.store.backup import SPARE, attach, remove, stamp, sync
+from mediad.store.backup_foreign import guard, has_our_tables, is_number, is_too_new, open_foreign
 from mediad.store.database import migrate
 
 CARRIED = b".mediad/catalogue.db"
 _NAME = b"catalogue.db"
 _FRESH = b"0.copy"  # as the copies of step 0, which there is not: what a crash leaves is swept like theirs
 _CHUNK = 1 << 20
+_LONG = 5.0  # seconds for what a backup says of itself: a few rows
 
 # What belongs to a library: the library itself and those that its steps name, its steps, and all that these
 # rest on. Order matters: each looks at what came before it.
@@ -179,11 +184,11 @@ def put(library: OpenLibrary, local: Path) -> bool:
 
 
 def carried(tree: Tree) -> dict[str, str]:
-    """What the backup that a library carries says of itself, see `_describe`; {} where there is none, or one
-    that is damaged.
+    """What the backup that a library carries says of itself, see `_describe`, and its "schema"; {} where there
+    is none, or one that is no use.
 
     Raises:
-        OSError: it cannot be read now.
+        OSError: it cannot be read now. SchemaTooNew: a newer mediad wrote it.
     """
     with tree.dirs() as dirs:
         fd = _open(dirs)
@@ -196,6 +201,7 @@ def carried(tree: Tree) -> dict[str, str]:
 
 
 def _said(fd: int) -> dict[str, str]:
+    deadline = time.monotonic() + _LONG
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     try:
         # immutable: no lock is taken, and nothing is made beside it
@@ -203,8 +209,15 @@ def _said(fd: int) -> dict[str, str]:
     except apsw.Error:
         return {}
     try:
+        guard(connection, lambda: time.monotonic() > deadline)
+        if is_too_new(connection):
+            raise SchemaTooNew("a newer mediad wrote what it carries", path=CARRIED, remedy="run that")
+        if not has_our_tables(connection, "meta", "ancestor"):
+            return {}
         said = {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM meta")}
         ancestors = (str(row[0]) for row in connection.execute("SELECT catalogue FROM ancestor"))
+        if not is_number(said.get("newest")) or not {"catalogue", "library"} <= said.keys():
+            return {}
         return {**said, "ancestors": " ".join(ancestors)}
     except apsw.IOError as error:
         raise OSError(errno.EIO, str(error)) from error
@@ -236,34 +249,84 @@ def is_there(tree: Tree) -> bool:
         return fd is not None
 
 
-def fetch(tree: Tree, local: Path, stopping: Callable[[], bool]) -> apsw.Connection:
-    """Open a copy of the backup that a library carries; whoever closes it removes the file.
-
-    Args:
-        local: a path for the copy.
+def set_aside(tree: Tree, moment: datetime) -> None:
+    """Keep what a library carries under another name, since it is no use and another has to take its place.
 
     Raises:
-        OSError: it cannot be read now. CatalogueBroken: there is none, or it is damaged. SchemaTooNew.
-        InterruptedError: `stopping()` turned true.
+        OSError: it cannot be renamed.
     """
-    remove(local)
+    with tree.dirs() as dirs:
+        private = dirs.fd(PRIVATE)
+        with contextlib.suppress(FileNotFoundError):
+            tree.files.rename(_NAME, private, b"%s.damaged-%s" % (_NAME, f"{moment:%Y%m%dT%H%M%SZ}".encode()), private)
+        tree.files.sync_dir(private)
+
+
+def piece(tree: Tree, offset: int) -> bytes | None:
+    """A part of what a library carries, b"" at its end; None where there is none.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
     with tree.dirs() as dirs:
         fd = _open(dirs)
         if fd is None:
-            raise CatalogueBroken("the library carries no rows", path=tree.absolute(CARRIED))
+            return None
         try:
-            _fetch(dirs, fd, local, stopping)
+            buffer = bytearray(_CHUNK)
+            return bytes(buffer[: tree.files.read_into(fd, memoryview(buffer), offset)])
         finally:
             tree.files.close(fd)
-    return open_private(local)
 
 
-def _fetch(dirs: Dirs, fd: int, local: Path, stopping: Callable[[], bool]) -> None:
-    buffer = memoryview(bytearray(_CHUNK))
-    with open(local, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as target:
-        offset = 0
-        while got := dirs.files.read_into(fd, buffer, offset):
-            if stopping():
-                raise InterruptedError(errno.EINTR, "stopping")
-            target.write(buffer[:got])
-            offset += got
+class Fetching:
+    """A copy of what a library carries, in the making; whoever closes the connection removes the file.
+
+    Args:
+        local: a path for the copy.
+    """
+
+    def __init__(self, tree: Tree, local: Path) -> None:
+        self._tree = tree
+        self._local = local
+        self._offset = 0
+        remove(local)
+        os.close(os.open(local, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def read(self) -> bytes:
+        """Read the next part of it; only this asks the library. b"" at the end.
+
+        Raises:
+            OSError: it cannot be read now. CatalogueBroken: there is none.
+        """
+        data = piece(self._tree, self._offset)
+        if data is None:
+            raise CatalogueBroken("the library carries no rows", path=self._tree.absolute(CARRIED))
+        self._offset += len(data)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Add a part to the copy.
+
+        Raises:
+            OSError: the state directory has no room.
+        """
+        if shutil.disk_usage(self._local.parent).free < SPARE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self._local.parent))
+        with self._local.open("ab") as target:
+            target.write(data)
+
+
+def fetch(tree: Tree, local: Path, stopping: Callable[[], bool]) -> apsw.Connection:
+    """Open a copy of the backup that a library carries, see `Fetching`.
+
+    Raises:
+        OSError: it cannot be read now, or no room is left. CatalogueBroken: there is none, or it is of no use.
+        SchemaTooNew. InterruptedError: `stopping()` turned true. apsw.Error: see `open_foreign`.
+    """
+    fetching = Fetching(tree, local)
+    while data := fetching.read():
+        if stopping():
+            raise InterruptedError(errno.EINTR, "stopping")
+        fetching.write(data)
+    return open_foreign(local, stopping)

@@ -154,12 +154,14 @@ def known_library(connection: apsw.Connection, name: str) -> KnownLibrary | None
     return None if row is None else KnownLibrary(row[0], row[1], bool(row[2]))
 
 
-def remember_library(connection: apsw.Connection, name: str, marker: str, path: bytes) -> KnownLibrary:
-    """Record where a marker was found, under which name."""
+def remember_library(
+    connection: apsw.Connection, name: str, marker: str, path: bytes, identity: str = ""
+) -> KnownLibrary:
+    """Record where a marker was found, under which name; `identity` as `Files.identity` has it, or ""."""
     connection.execute(
-        "INSERT INTO library (marker, name, path) VALUES (?, ?, ?)"
-        " ON CONFLICT (marker) DO UPDATE SET name = excluded.name, path = excluded.path",
-        (marker, name, path),
+        "INSERT INTO library (marker, name, path, identity) VALUES (?, ?, ?, ?) ON CONFLICT (marker)"
+        " DO UPDATE SET name = excluded.name, path = excluded.path, identity = excluded.identity",
+        (marker, name, path, identity),
     )
     connection.execute("UPDATE library SET name = '' WHERE name = ? AND marker <> ?", (name, marker))
     connection.execute("UPDATE place SET root = ? WHERE key = 'library:' || ?", (path, marker))

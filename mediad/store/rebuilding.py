@@ -24,13 +24,14 @@ from mediad.ingest.folder import Folder
 from mediad.library import OpenLibrary, open_library
 from mediad.store import backup, backup_library, catalogue
 from mediad.store.backup import (
+    DAMAGE,
     FOLDER,
     Stamp,
     backups,
     copy,
     is_sound,
+    open_as_it_lies,
     open_private,
-    quoted,
     rebuilt,
     stamp,
     sync,
@@ -115,7 +116,8 @@ class Rebuilder:
                     self._join(connection, source)
                 for library in self._libraries:
                     self._bring_in(connection, library)
-                if not is_sound(connection):
+                connection.execute("REINDEX")  # a source may have been damaged where only this shows it
+                if not is_sound(connection, check="integrity_check"):
                     raise CatalogueBroken("what was made is not sound", path=os.fspath(self._work))
             finally:
                 connection.close()  # which also brings all into the one file
@@ -185,7 +187,9 @@ class Rebuilder:
                 "INSERT OR IGNORE INTO ancestor VALUES (?)", [(name,) for name in sorted(names)]
             )
 
-    def _take_rows(self, connection: apsw.Connection, source: apsw.Connection, local: Path) -> None:
+    def _take_rows(
+        self, connection: apsw.Connection, source: apsw.Connection, local: Path, *, foreign: bool = False
+    ) -> None:
         def write(work: Callable[[apsw.Connection], None]) -> None:
             if self._stopping():
                 raise InterruptedError
@@ -193,7 +197,7 @@ class Rebuilder:
                 work(connection)
 
         try:
-            take_rows(source, self._work, write)
+            take_rows(source, self._work, write, foreign=foreign)
         finally:
             source.close()
             backup.remove(local)
@@ -247,14 +251,7 @@ class Rebuilder:
             backup.remove(local)
             self._result.damaged.append(Path(os.fsdecode(library.tree.absolute(backup_library.CARRIED))))
             return
-        of = stamp(source)
-        self._take_rows(connection, source, local)
-        with connection:
-            connection.executemany(
-                "INSERT OR IGNORE INTO ancestor SELECT ?1"
-                " WHERE ?1 <> (SELECT value FROM meta WHERE key = 'catalogue')",
-                [(name,) for name in {of.catalogue, *of.ancestors} - {""}],
-            )
+        self._take_rows(connection, source, local, foreign=True)
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -282,32 +279,28 @@ class Rebuilder:
         return aside
 
 
-def _open(path: Path) -> apsw.Connection:
-    """Open what lies there for reading; what was closed cleanly gets no new files beside it."""
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-    return apsw.Connection(
-        f"file:{quoted(path)}?{mode}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    )
-
-
 def _stamp_of(path: Path) -> Stamp | None:
     """The stamp of a catalogue that lies there, which is left as it is; None if it is damaged.
 
     Raises:
-        SchemaTooNew: a newer mediad wrote it.
+        SchemaTooNew: a newer mediad wrote it. CatalogueBroken: it cannot be read now, as when it is another
+            user's.
     """
     try:
-        connection = _open(path)
-        try:
+        with contextlib.closing(open_as_it_lies(path)) as connection:
             return stamp(connection) if is_sound(connection) else None
-        finally:
-            connection.close()
-    except apsw.Error:
+    except DAMAGE:
         return None
+    except apsw.SQLError:  # it lacks tables
+        return None
+    except apsw.Error as error:
+        raise CatalogueBroken(
+            f"it cannot be read: {error}", path=os.fspath(path), remedy="see whose it is, and that its disk works"
+        ) from error
 
 
 def _copy(path: Path, target: Path, stopping: Callable[[], bool]) -> None:
-    source = _open(path)
+    source = open_as_it_lies(path)
     try:
         copy(source, target, stopping)
     finally:

@@ -7,12 +7,19 @@ the other one is attached as `here`, and the maps are temporary tables. Everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import apsw
 
+from mediad.roots import filesystem
 from mediad.store.backup import newest_id, stamp
-from mediad.store.places import IMPORT, import_place
+from mediad.store.changes import FOUND
+from mediad.store.places import import_place
+
+NO_FOLDER = "?"
+"""The identity of a folder that is known by its path alone, on who knows which machine: no folder has it."""
 
 Write = Callable[[Callable[[apsw.Connection], None]], None]
 """Runs a unit of work on the catalogue that takes the rows, and returns when that is durable."""
@@ -24,6 +31,7 @@ CREATE TEMP TABLE to_batch (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER 
 CREATE TEMP TABLE to_arrival (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER NOT NULL);
 CREATE TEMP TABLE to_step (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER NOT NULL);
 CREATE TEMP TABLE to_file (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER NOT NULL);
+CREATE TEMP TABLE newer (old INTEGER PRIMARY KEY);
 """
 
 # What both know. CROSS JOIN keeps the order: each row of the source is looked up by an index of the other.
@@ -47,6 +55,20 @@ JOIN temp.to_library l ON l.old = s.library
 CROSS JOIN here.file h ON h.library = l.new AND h.name_key = s.name_key AND h.path = s.path GROUP BY s.id""",
 }
 
+# A row that made way for a later one has left its steps to that: see `journal.replace_earlier`.
+_REPLACED = """
+INSERT OR IGNORE INTO temp.to_arrival SELECT s.arrival, max(h.arrival), 0 FROM main.step s
+CROSS JOIN here.step h ON h.id = s.id AND h.time = s.time AND h.action = s.action
+    AND h.destination IS s.destination
+GROUP BY s.arrival"""
+
+# Arrivals of which the source tells the latest: something was done after all that is known here.
+_NEWER = """
+INSERT INTO temp.newer SELECT a.old FROM temp.to_arrival a WHERE NOT a.fresh
+AND (SELECT max(time) FROM main.step WHERE step.arrival = a.old)
+    > coalesce((SELECT max(time) FROM here.step h WHERE h.arrival = a.new), 0)
+AND NOT EXISTS (SELECT 1 FROM here.step h WHERE h.arrival = a.new AND h.state = 'intent')"""
+
 # A row that only says why a file was not taken makes way for a later one.
 _OVERTAKEN = """
 INSERT OR IGNORE INTO temp.to_arrival SELECT s.id, max(h.id), 0 FROM main.arrival s
@@ -67,15 +89,15 @@ SELECT max((SELECT coalesce(max(id), 0) FROM here.arrival), (SELECT coalesce(max
     (SELECT coalesce(max(id), 0) FROM here.batch))"""
 
 
-def join(source: apsw.Connection, write: Write, above: int | None) -> None:
+def join(source: apsw.Connection, write: Write, above: int | None, *, foreign: bool) -> None:
     """Make the maps; libraries and places that only the source has are added on the way.
 
     Args:
-        above: see `salvage.take_rows`.
+        above, foreign: see `salvage.take_rows`.
     """
     source.execute(_MAPS)
     _join_libraries(source, write)
-    _join_places(source, write)
+    _join_places(source, write, foreign)
     _number(source, above)
 
 
@@ -83,6 +105,7 @@ def part(source: apsw.Connection) -> None:
     """Remove the maps."""
     for name in ("library", "place", "batch", "arrival", "step", "file"):
         source.execute(f"DROP TABLE IF EXISTS temp.to_{name}")
+    source.execute("DROP TABLE IF EXISTS temp.newer")
 
 
 def _join_libraries(source: apsw.Connection, write: Write) -> None:
@@ -104,37 +127,75 @@ def _join_libraries(source: apsw.Connection, write: Write) -> None:
     )
 
 
-def _join_places(source: apsw.Connection, write: Write) -> None:
+def _join_places(source: apsw.Connection, write: Write, foreign: bool) -> None:
     """A folder is known by where it is; a name that stands for another folder here is given way to."""
-    places = source.execute("SELECT key, kind, root FROM main.place ORDER BY key").fetchall()
+    rows = source.execute("SELECT key, kind, root, identity FROM main.place ORDER BY key").fetchall()
+    places = [_Place(*row) for row in rows]  # type: ignore[arg-type]
+    now = _identities(source) if foreign else None
     found: list[tuple[str, str]] = []
 
     def join(connection: apsw.Connection) -> None:
-        found[:] = [(str(key), _place(connection, str(key), str(kind), root)) for key, kind, root in places]
+        found[:] = [(place.key, _settle(connection, place, now)) for place in places]
 
     write(join)
     source.executemany("INSERT INTO temp.to_place VALUES (?, ?)", found)
 
 
-def _place(connection: apsw.Connection, key: str, kind: str, root: object) -> str:
-    assert isinstance(root, bytes)
+def _identities(source: apsw.Connection) -> dict[bytes, str]:
+    """What the folders are now that are known here and nothing was taken from yet."""
+    roots = source.execute(
+        "SELECT DISTINCT root FROM here.place JOIN main.place s USING (root) WHERE place.identity = ''"
+    ).fetchall()
+    return {root: filesystem(os.fsdecode(root)).identity for (root,) in roots if isinstance(root, bytes)}
+
+
+class _Place(NamedTuple):
+    """A row of `place`."""
+
+    key: str
+    kind: str
+    root: bytes
+    identity: str
+
+
+def _settle(connection: apsw.Connection, place: _Place, now: Mapping[bytes, str] | None) -> str:
+    """The key that a place has here, where it is made if it has to be.
+
+    Args:
+        now: what folders are; None: the place is one of this machine. Else it is so only if it is the very
+            same folder, since another machine may have one of that name, too.
+    """
+    key, kind, root, identity = place
     same = connection.execute("SELECT root FROM place WHERE key = ?", (key,)).fetchone()
-    if same is not None and (same[0] == root or key.startswith("library:")):
+    if key.startswith(FOUND):
+        if same is None:
+            connection.execute("INSERT INTO place (key, kind, root) VALUES (?, 'former', ?)", (key, root))
         return key
-    if kind == "import":
+    if now is None and kind == "import":
         return import_place(connection, root)
+    if now is not None:
+        identity = identity or NO_FOLDER
     there = connection.execute(
-        "SELECT key FROM place WHERE root = ? AND key NOT LIKE ? ORDER BY kind = ? DESC, key LIMIT 1",
-        (root, IMPORT + "%", kind),
-    ).fetchone()
-    if there is not None:
-        return str(there[0])
+        "SELECT key, identity FROM place WHERE root = ? AND (kind = 'import') = (? = 'import')"
+        " AND key NOT LIKE ? ORDER BY key = ? DESC, kind = ? DESC, key",
+        (root, kind, FOUND + "%", key, kind),
+    ).fetchall()
+    for ours, known in there:
+        if now is None or (known or now.get(root)) == identity:
+            connection.execute(
+                "UPDATE place SET identity = ? WHERE key = ? AND identity = ''", (identity, ours)
+            )
+            return str(ours)
+    if kind == "import":  # such a key is made from how many there are
+        same, kind = (root,), "former"
     free, number = key, 0
     while same is not None:
         number += 1
         free, kind = f"{key.partition('@')[0]}@{number}", "former"
         same = connection.execute("SELECT 1 FROM place WHERE key = ?", (free,)).fetchone()
-    connection.execute("INSERT INTO place (key, kind, root) VALUES (?, ?, ?)", (free, kind, root))
+    connection.execute(
+        "INSERT INTO place (key, kind, root, identity) VALUES (?, ?, ?, ?)", (free, kind, root, identity)
+    )
     return free
 
 
@@ -146,7 +207,9 @@ def _number(source: apsw.Connection, above: int | None) -> None:
     for table in ("batch", "arrival", "step"):
         source.execute(_SAME[table])
         if table == "arrival":
+            source.execute(_REPLACED)
             source.execute(_OVERTAKEN)
         source.execute(_OTHERS.format(table=table, clash=clash), {"offset": offset})
     source.execute(_SAME["file"])
     source.execute("INSERT OR IGNORE INTO temp.to_file SELECT id, NULL, 1 FROM main.file")
+    source.execute(_NEWER)

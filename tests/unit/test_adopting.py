@@ -393,6 +393,26 @@ async def test_a_library_that_has_lost_little_is_the_same(house: House) -> None:
         assert (reply["blessed"], reply["adopted"]) == (True, 18)
 
 
+async def test_a_copy_that_has_other_content_is_not_the_library(house: House) -> None:
+    """A backup at the library's path, by size and time as recorded."""
+    fill(house, 3)
+    photos, file = house.root / "photos", house.root / "photos" / "1" / "IMG_1.jpg"
+    async with house.life() as steering:
+        await steering.call("Adopt", library="photos")
+        photos.rename(house.root / "real")
+        shutil.copytree(house.root / "real", photos, ignore=shutil.ignore_patterns(".mediad"))
+        await steering.call("Scan")
+        right, stat = file.read_bytes(), file.stat()
+        file.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        with pytest.raises(Refused, match="may be a copy"):
+            await steering.call("Adopt", library="photos")
+        assert not (photos / ".mediad").exists()
+        file.write_bytes(right)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert (await steering.call("Adopt", library="photos"))["blessed"]
+
+
 async def test_a_library_without_files_proves_nothing(house: House) -> None:
     async with house.life() as steering:
         await lose_marker(house, steering)

@@ -1,4 +1,4 @@
-"""Whoever reads a library file learns what it has now; what it should have stays known, until it is accepted."""
+"""Who reads a library file learns what it has now; what it should have stays known until it is accepted."""
 
 from __future__ import annotations
 

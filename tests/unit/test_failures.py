@@ -101,7 +101,7 @@ def test_the_command_is_one_that_helps(past: Past) -> None:
     step = past.begin(b"b.jpg", None, action="leave", **card)
     past.finish(step, "quarantined", code="unreadable", stays=True)
     past.finish(past.begin(b"c.jpg", b"c.jpg", **card), "failed", stays=True)
-    past.connection.execute("INSERT INTO place VALUES ('old@1', 'former', x'2f6f')")
+    past.connection.execute("INSERT INTO place (key, kind, root) VALUES ('old@1', 'former', x'2f6f')")
     past.finish(past.begin(b"d.jpg", b"d.jpg", watch="old@1"), "failed", stays=True)
     found = files(past)
     assert [(file["watch"], file["command"]) for file in found] == [

@@ -206,6 +206,25 @@ async def test_what_was_changed_since_is_no_witness(house: House) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_sidecar_that_was_put_there_since_is_not_left_alone(house: House) -> None:
+    for folder in ("a", "b"):
+        house.put(f"photos/{folder}/x.jpg", STILL)
+    async with house.life() as steering:
+        await adopted(house, steering)
+        for rating, folder in enumerate(("a", "b")):
+            house.put(f"photos/{folder}/x.xmp", samples.xmp_sidecar(rating=rating))
+        before = library(house)
+        reply = await steering.call("Prune")
+        assert (reply["done"], reply["refused"]) == (0, 1)
+        assert "x.xmp, which is not catalogued" in reply["changes"][0]["reason"]
+        assert library(house) == before
+        for folder in ("a", "b"):
+            (house.root / "photos" / folder / "x.xmp").unlink()
+        (house.root / "photos" / "b" / "x.more").mkdir()
+        assert (await steering.call("Prune"))["done"] == 1
+
+
+@pytest.mark.anyio
 async def test_a_folder_by_another_name_and_none(house: House) -> None:
     house.put("photos/old/a.jpg", STILL)
     house.put("photos/a.jpg", STILL)

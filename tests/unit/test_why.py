@@ -248,7 +248,7 @@ def test_without_a_place_the_batch_knows_the_root(past: Past) -> None:
     assert told(past, b"/l/a.jpg")["source"] == "/gone/a.jpg"
     past.connection.execute("UPDATE arrival SET watch = 'away'")
     past.connection.execute("DELETE FROM step")
-    past.connection.execute("INSERT INTO place VALUES ('away', 'watch', x'2f61')")
+    past.connection.execute("INSERT INTO place (key, kind, root) VALUES ('away', 'watch', x'2f61')")
     assert told(past, b"/a/a.jpg")["source"] == "/a/a.jpg"
 
 

@@ -1,5 +1,8 @@
 -- Library files are read again and held against what is known of them.
 
+ALTER TABLE library ADD COLUMN identity TEXT NOT NULL DEFAULT ''; -- of its root when last seen, as
+                                                                 -- files.Files.identity has it
+
 -- How far the look at all of a library is, and when the last whole one ended.
 CREATE TABLE pass (
     library INTEGER PRIMARY KEY REFERENCES library (id) ON DELETE CASCADE,
