@@ -218,6 +218,7 @@ The package::
     store.backup        whole copies of the catalogue, of which some are kept
     store.backup_library    the rows that a library carries
     store.backup_carried    is the catalogue older than what a library carries, or does it lack rows of that?
+    store.backup_foreign    may a catalogue that came with a library be believed?
     store.backups       when backups are made
     store.salvage       takes rows of one catalogue into another
     store.salvage_maps  which rows of two catalogues are the same

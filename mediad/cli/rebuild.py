@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import pwd
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +17,7 @@ from mediad.cli.quantities import count
 from mediad.cli.table import Screen
 from mediad.clock import Clock
 from mediad.config import Config
-from mediad.errors import printable
+from mediad.errors import NotPermitted, printable
 from mediad.files import Files
 from mediad.ingest.roster import library_folder
 from mediad.sizes import size_text
@@ -34,8 +37,10 @@ def rebuild(config: Config, state: Path) -> int:
         state: the state directory, which is locked.
 
     Raises:
+        NotPermitted: the daemon is another user, who could not write what was made.
         AlreadyHeld: somebody else has a library. CatalogueBroken, SchemaTooNew: it cannot be done.
     """
+    _refuse_strangers(state)
     logging.getLogger("mediad").addHandler(logging.NullHandler())
     clock = Clock()
     progress = Progress(Screen.of(sys.stderr))
@@ -57,6 +62,21 @@ def rebuild(config: Config, state: Path) -> int:
         progress.clear()
     say("\n".join(summary(result)))
     return 0
+
+
+def _refuse_strangers(state: Path) -> None:
+    owner = state.stat().st_uid
+    if owner == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise NotPermitted(
+        "the state directory is another user's, who could not use what is made now",
+        path=str(state),
+        remedy=f"run it as that user: sudo -u {shlex.quote(name)} mediad rebuild",
+    )
 
 
 class Progress:

@@ -105,8 +105,8 @@ class Pipeline:
         self.shelves.carried = Carried(
             Path(config.daemon.state_dir, "catalogue.db"),
             database,
+            clock,
             self.recorder.reserve,
-            self.recorder.strand,
             stopping,
         )
         self.unsaved: dict[str, str] = {}

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import anyio
 import anyio.to_thread
-import apsw
 
 from mediad import config
 from mediad.clock import Clock
@@ -28,10 +27,10 @@ from mediad.ingest import recovered
 from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.recover import Recovered, recover, sweep, sweep_reasons
 from mediad.ingest.shelf import Shelf, State
-from mediad.library import OpenLibrary, open_library
+from mediad.library import OpenLibrary
 from mediad.roots import overlaps
 from mediad.store import catalogue, journal
-from mediad.store.backup_carried import Carried
+from mediad.store.backup_carried import Carried, open_said
 from mediad.store.database import Database
 
 _LOOK_AGAIN = 10.0  # seconds between looks at libraries; thin air
@@ -148,9 +147,7 @@ class Shelves:
             self.shelves[name] = Shelf(self._config.libraries[name])
 
     async def try_out(self, settings: config.Config) -> list[str]:
-        """What keeps the libraries that this configuration brings from being used, one line each; of what is
-        away now, nothing is known.
-        """
+        """What keeps what this configuration brings from being used, a line each; nothing of what is away."""
         problems: list[str] = []
         ours = {shelf.settings.path for shelf in self}
         for library in settings.libraries.values():
@@ -181,6 +178,7 @@ class Shelves:
                 shelf.library = await self._open(shelf)
                 if admit:
                     await self._admit_or_close(shelf)
+            await self._free(*(other for other in self if other is not shelf))
 
     def wake(self) -> None:
         """Have `keep` look at all libraries now."""
@@ -201,8 +199,9 @@ class Shelves:
         if shelf.leaving and not shelf.users:
             self._remove(shelf)
             return
+        came = not shelf.admitted
         await self.look(shelf)
-        await self._free(shelf)
+        await self._free(*(self if came and shelf.admitted else (shelf,)))
 
     def _remove(self, shelf: Shelf) -> None:
         """Nobody needs it any more; its successor of the same name takes its place."""
@@ -214,14 +213,15 @@ class Shelves:
         self._changed(shelf)
         self.wake()
 
-    async def _free(self, shelf: Shelf) -> None:
-        """Try again what recovery could not end."""
-        async with shelf.looking:
-            if shelf.stuck and shelf.library is not None:
-                try:
-                    await self._recover(shelf, shelf.library)
-                except OSError as error:
-                    self.fault(shelf, library_error(error, shelf.library.tree.root))
+    async def _free(self, *shelves: Shelf) -> None:
+        """Try again what recovery could not end, which may have needed a library that has come since."""
+        for shelf in shelves:
+            async with shelf.looking:
+                if shelf.stuck and shelf.library is not None:
+                    try:
+                        await self._recover(shelf, shelf.library)
+                    except OSError as error:
+                        self.fault(shelf, library_error(error, shelf.library.tree.root))
 
     async def look(self, shelf: Shelf, *, doubted: bool = False) -> None:
         """See how a library is now.
@@ -306,11 +306,11 @@ class Shelves:
         name = shelf.settings.name
         known = await self._database.run(functools.partial(catalogue.known_library, name=name))
         shelf.id = known.id if known else 0
-        call = functools.partial(open_library, shelf.settings, self._files, known.marker if known else None)
-        library = await shelf.pulse.ask(call, OpenLibrary.close)
+        call = functools.partial(open_said, shelf.settings, self._files, known.marker if known else None)
+        library, told = await shelf.pulse.ask(call, lambda opened: opened[0].close())
         try:
             if self.carried is not None:
-                await self.carried.check(library)
+                await self.carried.check(name, told)
         except BaseException:
             library.close()
             raise
@@ -353,7 +353,7 @@ class Shelves:
                 raise LibraryOffline(problems[0])
 
         if self.carried is not None:
-            await self.carried.take_in(library)
+            await self.carried.take_in(library, shelf.pulse)
 
         place = library.tree.root, await anyio.to_thread.run_sync(library.identity)
         known = await self._database.run(
@@ -365,11 +365,9 @@ class Shelves:
         if not shelf.stuck:
             await anyio.to_thread.run_sync(sweep_reasons, library)
         self._become(shelf, State.ADOPTING, shelf.error)
-        # also what other hands brought since it was last seen
-        await self._index(library, known.id)
+        await self._index(library, known.id)  # also what other hands brought since it was last seen
         shelf.admitted = True
         await self._check(shelf, library)
-        self.wake()  # others may have open steps that need it
 
     async def _recover(self, shelf: Shelf, library: OpenLibrary) -> None:
         sets: dict[int, list[journal.OpenStep]] = {}
@@ -379,10 +377,10 @@ class Shelves:
         ended: list[Recovered] = []
         still_open: dict[int, str] = {}
         for steps in sets.values():
+            waits = any(other.arriving for other in self if other is not shelf)
             try:
                 results = await anyio.to_thread.run_sync(recover, steps, library, self._stopping, self.open())
             except (OSError, MediadError) as error:
-                waits = any(other.arriving for other in self if other is not shelf)
                 still_open |= recovered.stays_open(shelf, steps, error, waits=waits)
                 continue
             await self._database.run(

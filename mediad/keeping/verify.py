@@ -7,7 +7,7 @@ at that moment is no finding.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import apsw
@@ -56,10 +56,13 @@ class Inspection:
         try:
             while after < until:
                 files, end = await self._page(after, until)
+                lost: list[Known] = []
                 for known in files:
-                    await self._check(known)
-                    if not await came_to(known.id):
+                    if not await self._check_or_lost(known):
+                        lost.append(known)
+                    if not await came_to(lost[0].id - 1 if lost else known.id):
                         return False
+                await self._report_lost(lost)
                 after = end
             await Around(self._look, self._check).run()
         finally:
@@ -79,11 +82,32 @@ class Inspection:
         files = await look.database.run(below)
         return [known for known in files if look.within(known.path)], files[-1].id if files else until
 
-    async def _check(self, known: Known) -> None:
-        """See how a file is, until its row and its file fit together or something is wrong with it."""
+    async def _check_or_lost(self, known: Known) -> bool:
+        """See how a file is; false if it is missing, which is noted for many at once: folders are renamed."""
+        read = await self._read(known, for_sure=False)
+        if read[0].state == MISSING:
+            return False
+        await self._check(known, read)
+        return True
+
+    async def _report_lost(self, lost: Sequence[Known]) -> None:
+        if not lost:
+            return
+        await self._look.in_thread(functools.partial(see_online, self._look.library))
+        gone = [(known, self._note(known, Checked(known.path, MISSING), None)) for known in lost]
+        for fresh, is_so in await self._look.uphold_all(gone):
+            if fresh is not None and not is_so:
+                await self._check(fresh)
+
+    async def _check(self, known: Known, read: tuple[Checked, Content | None] | None = None) -> None:
+        """See how a file is, until its row and its file fit together or something is wrong with it.
+
+        Args:
+            read: what a look at it just told.
+        """
         look = self._look
         for _ in range(TRIES):
-            found, seen = await self._read(known)
+            (found, seen), read = read or await self._read(known), None
             if known.digest is None and found.state != MISSING:
                 return  # nobody ever read it: whoever looks around tells of it
             if found.state == OK:
@@ -101,15 +125,19 @@ class Inspection:
                 await look.wait()
             known = fresh
 
-    async def _read(self, known: Known) -> tuple[Checked, Content | None]:
+    async def _read(self, known: Known, *, for_sure: bool = True) -> tuple[Checked, Content | None]:
+        """How a file is now.
+
+        Args:
+            for_sure: a file that is missing is so only while its library is there.
+        """
         look = self._look
         if known.displaced:
             return Checked(known.path, MISSING), None
-        if known.digest is None:  # only whether it is there
-            stat = await look.in_thread(functools.partial(is_there, look.library.tree, known.path))
-            state = MISSING if stat is None else UNTRACKED
-            return Checked(known.path, state), None
         try:
+            if known.digest is None:  # only whether it is there
+                stat = await look.in_thread(functools.partial(is_there, look.library.tree, known.path))
+                return Checked(known.path, MISSING if stat is None else UNTRACKED), None
             seen = await look.content(known.path)
         except InterruptedError:
             raise
@@ -117,7 +145,8 @@ class Inspection:
             await look.in_thread(functools.partial(see_online, look.library))
             return Checked(known.path, UNREADABLE, error.strerror or str(error)), None
         if seen is None:
-            await look.in_thread(functools.partial(see_online, look.library))
+            if for_sure:
+                await look.in_thread(functools.partial(see_online, look.library))
             return Checked(known.path, MISSING), None
         return Checked(known.path, judge(known, *seen)), seen
 

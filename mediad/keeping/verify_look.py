@@ -6,7 +6,7 @@ import errno
 import functools
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -66,6 +66,9 @@ class Progress:
 
 Content = tuple[bytes, Stat]
 """A digest, and how the file stood."""
+
+Act = Callable[[apsw.Connection], None]
+"""Part of a unit of work."""
 
 Tell = Callable[[Checked], Awaitable[None]]
 
@@ -137,14 +140,18 @@ class Look:
         """Call what may block, one at a time."""
         return await anyio.to_thread.run_sync(call, limiter=self._thread, abandon_on_cancel=True)
 
-    async def uphold(self, known: Known, act: Callable[[apsw.Connection], None]) -> tuple[Known | None, bool]:
+    async def uphold(self, known: Known, act: Act) -> tuple[Known | None, bool]:
         """Act on what was found of a file, if its row is as it was and nothing is being done with it.
 
         Returns:
             The row as it is now, and whether `act` was called.
         """
+        return (await self.uphold_all([(known, act)]))[0]
 
-        def unit(connection: apsw.Connection) -> tuple[Known | None, bool]:
+    async def uphold_all(self, found: Sequence[tuple[Known, Act]]) -> list[tuple[Known | None, bool]]:
+        """The same for several files, in one unit of work."""
+
+        def upheld(connection: apsw.Connection, known: Known, act: Act) -> tuple[Known | None, bool]:
             fresh = verifying.at(connection, known.id, self.row)
             if fresh is None or not fresh.same_row(known):
                 return fresh, False
@@ -153,7 +160,7 @@ class Look:
             act(connection)
             return fresh, True
 
-        return await self.database.run(unit)
+        return await self.database.run(lambda connection: [upheld(connection, *one) for one in found])
 
     async def content(self, path: bytes) -> Content | None:
         """What lies at a path, None where no regular file does.

@@ -1,7 +1,8 @@
 """When libraries are verified: now and then by themselves, and when somebody asks for it.
 
 A pass that is broken off, by a stop, a pause or a library that goes away, goes on where it was. When it is
-time is wall time, kept in the catalogue; a clock that is set back starts none anew.
+time is wall time, kept in the catalogue; a clock that is set back starts none anew, and one that cannot be
+right is waited for.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _OFTEN = 10.0  # seconds between two notes of how far a pass is
 _LONGEST_SLEEP = 3600.0  # seconds; wall time may jump meanwhile
-_AGAIN = 60.0  # seconds until a pass that failed is tried again
+_AGAIN = 60.0  # seconds until a pass that failed is tried again, or a clock that was wrong may be right
 _NAP = 0.5  # seconds; a stop is seen that late
 _GIVE_WAY = 2.0  # seconds that a piece of reading waits at most while something is being filed; thin air
 
@@ -78,9 +79,10 @@ class Verifier:
     async def load(self) -> None:
         """Learn how far all is; again after something else has changed what there is."""
         self._passes = await self._pipeline.database.run(verifying.passes)
-        await self._count()
+        await self.recount()
 
-    async def _count(self) -> None:
+    async def recount(self) -> None:
+        """Learn what is reported, after somebody else has found something."""
         self.troubles = await self._pipeline.database.run(verifying.troubles)
 
     def wake(self) -> None:
@@ -112,6 +114,8 @@ class Verifier:
         failed = self._failed.get(shelf.id, -math.inf) + _AGAIN - self._clock.monotonic()
         if failed > 0:
             return failed
+        if self._clock.is_behind:  # nobody knows what time it is
+            return _AGAIN
         now, known = self._clock.micros(), self._passes.get(shelf.id, Pass())
         if known.ended is not None and known.ended > now:  # the clock was ahead then: it counts from now
             known = known._replace(ended=now)
@@ -240,7 +244,7 @@ class Verifier:
             if not goes_on() or self._clock.monotonic() - saved >= _OFTEN:
                 saved = self._clock.monotonic()
                 await self._save(row, known._replace(cursor=file))
-                await self._count()
+                await self.recount()
             return goes_on()
 
         try:
@@ -248,7 +252,8 @@ class Verifier:
         finally:
             await self._ended()
         if whole:
-            await self._save(row, known._replace(started=None, cursor=0, ended=self._clock.micros()))
+            ended = known.ended if self._clock.is_behind else self._clock.micros()
+            await self._save(row, known._replace(started=None, cursor=0, ended=ended))
             text = summary(inspection.progress.counts)
             level = (
                 logging.WARNING if any(inspection.progress.counts[state] for state in BAD) else logging.INFO
@@ -258,7 +263,7 @@ class Verifier:
 
     async def _ended(self) -> None:
         with anyio.CancelScope(shield=True):
-            await self._count()
+            await self.recount()
 
     def _heard(self, shelf: Shelf, tell: Tell) -> Tell:
         async def heard(found: Checked) -> None:

@@ -19,6 +19,7 @@ from mediad.model import FileType, Stat
 
 _DEEPEST = 200  # thin air; each level holds a descriptor
 _PAGE = 500
+_FAT_STEP_NS = 10_000_000  # of exFAT; those of FAT are longer
 
 _SCHEMA = """
 CREATE TABLE seen (
@@ -135,13 +136,17 @@ class Notes:
         """Is a file with this content and stat one of those that are to be wiped?
 
         By its inode; or by its times, which no copy shares, where one disk is seen through two filesystems.
+        FAT has one time only, in coarse steps, which copies share: there the inode's number has to be equal.
         """
         row = self._db.execute("SELECT 1 FROM seen WHERE inode = ? LIMIT 1", (inode_text(stat),)).fetchone()
         if row is not None:
             return True
         times = f":{stat.mtime_ns}:{stat.ctime_ns}"
+        one_time = stat.mtime_ns == stat.ctime_ns and stat.mtime_ns % _FAT_STEP_NS == 0
         rows = self._db.execute("SELECT stat FROM seen WHERE digest = ?", (digest,))
-        return any(row[0].endswith(times) for row in rows)
+        return any(
+            seen.endswith(times) and (not one_time or seen.split(":")[1] == str(stat.ino)) for (seen,) in rows
+        )
 
     def prove(self, digest: bytes, proof: Proof | None, reason: str = "") -> None:
         """A library's file has this content; or none has, for this reason."""

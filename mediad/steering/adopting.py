@@ -118,6 +118,8 @@ class Adopter:
             with self._pipeline.shelves.borrowed([shelf.settings.name]):
                 await self._follow(shelf, job, reply, blessed=blessed)
         finally:
+            with anyio.CancelScope(shield=True):
+                await self._pipeline.verifier.recount()  # what was read may not be what was brought
             shelf.adopting = False
             self._publish(shelf)
             if job.batch is not None:
@@ -282,7 +284,7 @@ def _unproven(proof: Proof) -> str:
         )
     if proof.differs is not None:
         return (
-            f"its marker is missing, the folder is another one than before, and {printable(proof.differs)} has"
+            f"its marker is missing, it is another folder than before, and {printable(proof.differs)} has"
             " other content than the library's: that may be a copy"
         )
     there = f"{proof.there:,}" if proof.there else "none"

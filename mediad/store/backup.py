@@ -102,6 +102,8 @@ def copy(source: apsw.Connection, target: Path, stopping: Callable[[], bool]) ->
         made.pragma("journal_mode", "delete")  # so that it is this one file, and can be read as it lies
         if not is_sound(made):
             raise apsw.CorruptError("it is damaged")
+    except apsw.FullError as error:  # whose text is "not an error"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(target)) from error
     finally:
         if source.in_transaction:
             source.execute("ROLLBACK")

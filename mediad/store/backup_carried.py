@@ -11,19 +11,19 @@ import anyio.from_thread
 import anyio.to_thread
 import apsw
 
+from mediad import config
 from mediad.clock import Clock
 from mediad.errors import CatalogueBroken, CatalogueOlder, LibraryOffline, SchemaTooNew
-from mediad.files import library_error
+from mediad.files import Files, library_error
 from mediad.ingest.pulse import Pulse
-from mediad.library import OpenLibrary
+from mediad.library import OpenLibrary, open_library
 from mediad.store import backup, backup_library
 from mediad.store.backup import DAMAGE, Stamp, stamp
-from mediad.store.backup_foreign import open_foreign
+from mediad.store.backup_foreign import NONSENSE, open_foreign
 from mediad.store.database import Database
 from mediad.store.salvage import Taken, take_rows
 
-_NONSENSE = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
-"""What SQLite says of rows that cannot be."""
+_NOT_NOW = "what it carries of an earlier catalogue cannot be taken in now"
 
 log = logging.getLogger("mediad")
 
@@ -42,6 +42,18 @@ def said(library: OpenLibrary) -> Mapping[str, str]:
         ) from error
     except OSError as error:
         raise library_error(error, library.tree.absolute(backup_library.CARRIED)) from error
+
+
+def open_said(
+    settings: config.Library, files: Files, known: str | None
+) -> tuple[OpenLibrary, Mapping[str, str]]:
+    """Take a library, see `library.open_library`, and read what the rows that it carries say."""
+    library = open_library(settings, files, known)
+    try:
+        return library, said(library)
+    except BaseException:
+        library.close()
+        raise
 
 
 class Carried:
@@ -65,6 +77,7 @@ class Carried:
         self._database = database
         self._clock = clock
         self._reserve = reserve
+        self._above: dict[Stamp, int] = {}  # so that what is tried again takes no further numbers
         self._stopping = stopping
 
     async def check(self, name: str, said: Mapping[str, str]) -> None:
@@ -107,75 +120,88 @@ class Carried:
             return
         try:
             if not told:
-                raise CatalogueBroken("it is damaged, or no catalogue")
+                raise _OfNoUse("it is damaged, or no catalogue")
             taken = await self._fetch_and_take(library, pulse)
-        except CatalogueBroken as error:
-            await self._set_aside(library, pulse, error)
-            return
-        log.info(
-            "library %s: took in what it carries of an earlier catalogue: %d files", library.name, taken.files
-        )
+        except _OfNoUse as error:
+            await self._set_aside(library, pulse, str(error))
+        else:
+            what = f"took in what it carries of an earlier catalogue: {taken.files} files"
+            log.info("library %s: %s", library.name, what)
 
-    async def _set_aside(self, library: OpenLibrary, pulse: Pulse, error: CatalogueBroken) -> None:
-        log.warning(
-            "library %s: what it carries of an earlier catalogue is of no use: %s", library.name, error.message
-        )
+    async def _set_aside(self, library: OpenLibrary, pulse: Pulse, why: str) -> None:
+        log.warning("library %s: what it carries of an earlier catalogue is of no use: %s", library.name, why)
         try:
             await pulse.ask(functools.partial(backup_library.set_aside, library.tree, self._clock.now()))
-        except OSError as failed:
-            raise library_error(failed, library.tree.absolute(backup_library.CARRIED)) from failed
+        except OSError as error:
+            raise library_error(error, library.tree.absolute(backup_library.CARRIED)) from error
 
     async def _fetch_and_take(self, library: OpenLibrary, pulse: Pulse) -> Taken:
-        folder = self._catalogue.parent / backup.FOLDER
-        local = folder / f"{library.uuid}.new"
+        local = self._catalogue.parent / backup.FOLDER / f"{library.uuid}.new"
         try:
-            await self._fetch(library, pulse, folder, local)
+            await self._fetch(library, pulse, local)
             return await anyio.to_thread.run_sync(self._take, local)
         except OSError as error:
-            if error.filename is not None:  # one of ours
-                raise LibraryOffline(
-                    f"what it carries cannot be taken in now: {error.strerror}", path=str(error.filename)
-                ) from error
-            raise library_error(error, library.tree.absolute(backup_library.CARRIED)) from error
+            raise LibraryOffline(f"{_NOT_NOW}: {error.strerror or error}", path=str(local.parent)) from error
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(backup.remove, local)
 
-    async def _fetch(self, library: OpenLibrary, pulse: Pulse, folder: Path, local: Path) -> None:
-        """Copy it, piece by piece: only the library may hang."""
+    async def _fetch(self, library: OpenLibrary, pulse: Pulse, local: Path) -> None:
+        """Copy it, piece by piece: the library may hang, and what hangs is left behind."""
 
         def begin() -> backup_library.Fetching:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            local.parent.mkdir(mode=0o700, exist_ok=True)
             return backup_library.Fetching(library.tree, local)
 
         fetching = await anyio.to_thread.run_sync(begin)
-        while data := await pulse.ask(fetching.read):
+        while True:
+            try:
+                data = await pulse.ask(fetching.read)
+            except OSError as error:
+                raise library_error(error, library.tree.absolute(backup_library.CARRIED)) from error
+            except CatalogueBroken as error:
+                raise _OfNoUse(error.message) from error
+            if not data:
+                return
             await anyio.to_thread.run_sync(fetching.write, data)
 
     def _take(self, local: Path) -> Taken:
         try:
             source = open_foreign(local, self._stopping)
-            try:
-                (newest,) = source.execute("SELECT value FROM meta WHERE key = 'newest'")
-                above = anyio.from_thread.run_sync(self._reserve, int(str(newest[0])))
-                return take_rows(source, self._catalogue, self._write, above=above, foreign=True)
-            finally:
-                source.close()
-        except (apsw.Error, _Unwritten) as error:
-            why = error.__cause__ if isinstance(error, _Unwritten) else error
-            if isinstance(why, _NONSENSE):
-                raise CatalogueBroken(f"no mediad wrote this: {why}") from error
-            raise LibraryOffline(f"what it carries cannot be taken in now: {why}") from error
+        except CatalogueBroken as error:
+            raise _OfNoUse(error.message) from error
+        except apsw.Error as error:
+            raise LibraryOffline(f"{_NOT_NOW}: {error}", path=str(local.parent)) from error
+        try:
+            of = stamp(source)
+            if of not in self._above:
+                self._above[of] = anyio.from_thread.run_sync(self._reserve, of.newest)
+            above = self._above[of]
+            return take_rows(source, self._catalogue, self._write, above=above, foreign=True)
+        except apsw.Error as error:
+            raise _meant(error, local) from error
+        except CatalogueBroken as error:
+            if isinstance(error.__cause__, DAMAGE) or not isinstance(error.__cause__, apsw.Error):
+                raise
+            raise _meant(error.__cause__, local) from error
+        finally:
+            source.close()
 
     def _write(self, work: Callable[[apsw.Connection], None]) -> None:
         if self._stopping():
             raise InterruptedError
-        try:
-            anyio.from_thread.run(self._database.run, work)
-        except CatalogueBroken as error:
-            if isinstance(error.__cause__, DAMAGE):  # of this catalogue
-                raise _Damaged from error
-            raise _Unwritten from error.__cause__
+        anyio.from_thread.run(self._database.run, work)
+
+
+class _OfNoUse(Exception):
+    """What a library carries can never be taken in."""
+
+
+def _meant(error: apsw.Error, local: Path) -> Exception:
+    """What it means that SQLite failed while rows were taken in: mostly that it may work later."""
+    if isinstance(error, NONSENSE):
+        return _OfNoUse(f"no mediad wrote this: {error}")
+    return LibraryOffline(f"{_NOT_NOW}: {error}", path=str(local.parent))
 
 
 def _has_taken(connection: apsw.Connection, marker: str, said: Mapping[str, str]) -> bool:

@@ -1,7 +1,8 @@
 """May a catalogue that came with a library be believed? Somebody else can have written it, or broken it.
 
-It is of use only as a whole: with the very tables that its schema number stands for, sound, and with nothing in
-it that no mediad writes: paths that lead out of their folder, numbers beyond all measure. Everything here blocks.
+It is of use only as a whole: with the very tables that its schema number stands for, sound, and with nothing
+in it that no mediad writes: paths that lead out of their folder, numbers beyond all measure. Everything here
+blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from mediad.store.database import migrate, newest_schema
 MOST = 1 << 40
 """The highest number of a row that is believed: so far nobody ever counts."""
 
+NONSENSE = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
+"""What SQLite says of rows that cannot be where they are to go."""
+
 _LONGEST = 64 << 20  # bytes of a value
 _LONGEST_PATH = 1 << 16
 _OFTEN = 100_000  # SQLite's operations between two looks at whether to stop: a few milliseconds
@@ -33,6 +37,8 @@ _ROLES = {"principal", "companion", "found"}
 _ACTIONS = (
     "'move', 'copy', 'hardlink', 'leave', 'trash', 'quarantine', 'refile', 'date', 'undo', 'expire', 'adopt'"
 )
+_ID = "id BETWEEN 1 AND :newest"
+_PLACED = "watch IN (SELECT key FROM place)"
 _STAT = f"size BETWEEN 0 AND {_BYTES}"
 _SEEN = f"BETWEEN 0 AND {_TIMES}"
 
@@ -40,16 +46,13 @@ _SEEN = f"BETWEEN 0 AND {_TIMES}"
 _TRUE = {
     "library": "is_root(path)",
     "place": "is_root(root)",
-    "batch": (
-        f"id BETWEEN 1 AND :newest AND started {_SEEN} AND coalesce(ended, 0) {_SEEN} AND (root = X'' OR"
-        " is_root(root))"
-    ),
+    "batch": (f"{_ID} AND started {_SEEN} AND coalesce(ended, 0) {_SEEN} AND (root = X'' OR is_root(root))"),
     "arrival": (
-        f"id BETWEEN 1 AND :newest AND is_path(path) AND {_STAT} AND seen {_SEEN} AND is_digest(digest)"
-        " AND watch IN (SELECT key FROM place) AND (evidence IS NULL OR json_valid(evidence))"
+        f"{_ID} AND is_path(path) AND {_STAT} AND seen {_SEEN} AND is_digest(digest) AND {_PLACED}"
+        " AND (evidence IS NULL OR json_valid(evidence))"
     ),
     "step": (
-        f"id BETWEEN 1 AND :newest AND item BETWEEN 1 AND :newest AND time {_SEEN} AND action IN ({_ACTIONS})"
+        f"{_ID} AND item BETWEEN 1 AND :newest AND time {_SEEN} AND action IN ({_ACTIONS})"
         " AND (destination IS NULL OR is_kept(destination)) AND (source IS NULL OR is_kept(source))"
         " AND is_digest(moved_digest) AND coalesce(moved_size, 0) >= 0 AND is_change(change)"
     ),
@@ -139,7 +142,7 @@ def open_foreign(path: Path, stopping: Callable[[], bool]) -> apsw.Connection:
 def _wrong(connection: apsw.Connection) -> str:
     """What cannot be, "" where all can."""
     for name, call in _CALLS.items():
-        connection.create_scalar_function(name, call, 1, deterministic=True)
+        connection.create_scalar_function(name, call, 1, deterministic=True)  # type: ignore[arg-type]
     said = dict(connection.execute("SELECT key, value FROM meta"))
     if not is_number(said.get("newest")) or not all(said.get(key) for key in ("catalogue", "library")):
         return "meta"
@@ -158,7 +161,13 @@ def _wrong(connection: apsw.Connection) -> str:
 
 def is_number(value: object) -> bool:
     """Is this text a number that a row can have?"""
-    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= MOST
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) < 20
+        and int(value) <= MOST
+    )
 
 
 def _is_path(value: object) -> bool:
@@ -218,7 +227,7 @@ def _is_bond(value: object) -> bool:
     return all(one is None or (isinstance(one, int) and 0 < one <= MOST) for one in value[1:])
 
 
-_CALLS: dict[str, Callable[[object], bool]] = {
+_CALLS: dict[str, Callable[[apsw.SQLiteValue], bool]] = {
     "is_path": _is_path,
     "is_private": _is_private,
     "is_kept": _is_kept,

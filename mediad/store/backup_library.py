@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import apsw
 from mediad.errors import CatalogueBroken, SchemaTooNew
 from mediad.files import Dirs, Tree
 from mediad.library import PRIVATE, TMP, OpenLibrary
-from mediad.store.backup import SPARE, attach, remove, stamp, sync
+from mediad.store.backup import SPARE, attach, open_as_it_lies, remove, stamp, sync
 from mediad.store.backup_foreign import guard, has_our_tables, is_number, is_too_new, open_foreign
 from mediad.store.database import migrate
 
@@ -142,6 +142,29 @@ def version_of(backup: Path) -> str:
     return f"{backup.name} {stat.st_mtime_ns}"
 
 
+def covers(backup: Path, marker: str, said: Mapping[str, str]) -> bool:
+    """Does a backup of the whole catalogue have all that a library carries?
+
+    Args:
+        said: what that says of itself, see `carried`.
+
+    Raises:
+        CatalogueBroken: the backup cannot be read.
+    """
+    newest = int(said["newest"])
+    try:
+        with contextlib.closing(open_as_it_lies(backup)) as whole:
+            of = stamp(whole)
+            taken = whole.execute(
+                "SELECT 1 FROM taken_in JOIN library ON library.id = taken_in.library"
+                " WHERE marker = ? AND catalogue = ? AND newest >= ?",
+                (marker, said["catalogue"], newest),
+            ).fetchone()
+    except apsw.Error as error:
+        raise CatalogueBroken(f"it cannot be read: {error}", path=os.fspath(backup)) from error
+    return taken is not None or (of.catalogue == said["catalogue"] and of.newest >= newest)
+
+
 def put(library: OpenLibrary, local: Path) -> bool:
     """Give a library its rows to carry, durably, in place of those that it had.
 
@@ -184,8 +207,8 @@ def put(library: OpenLibrary, local: Path) -> bool:
 
 
 def carried(tree: Tree) -> dict[str, str]:
-    """What the backup that a library carries says of itself, see `_describe`, and its "schema"; {} where there
-    is none, or one that is no use.
+    """What the backup that a library carries says of itself, see `_describe`; {} where there is none, or one
+    that is of no use.
 
     Raises:
         OSError: it cannot be read now. SchemaTooNew: a newer mediad wrote it.
@@ -258,7 +281,9 @@ def set_aside(tree: Tree, moment: datetime) -> None:
     with tree.dirs() as dirs:
         private = dirs.fd(PRIVATE)
         with contextlib.suppress(FileNotFoundError):
-            tree.files.rename(_NAME, private, b"%s.damaged-%s" % (_NAME, f"{moment:%Y%m%dT%H%M%SZ}".encode()), private)
+            tree.files.rename(
+                _NAME, private, b"%s.damaged-%s" % (_NAME, f"{moment:%Y%m%dT%H%M%SZ}".encode()), private
+            )
         tree.files.sync_dir(private)
 
 
@@ -321,7 +346,7 @@ def fetch(tree: Tree, local: Path, stopping: Callable[[], bool]) -> apsw.Connect
     """Open a copy of the backup that a library carries, see `Fetching`.
 
     Raises:
-        OSError: it cannot be read now, or no room is left. CatalogueBroken: there is none, or it is of no use.
+        OSError: it cannot be read now, or no room is left. CatalogueBroken: there is none, or one of no use.
         SchemaTooNew. InterruptedError: `stopping()` turned true. apsw.Error: see `open_foreign`.
     """
     fetching = Fetching(tree, local)

@@ -13,11 +13,13 @@ import anyio.to_thread
 from mediad.clock import Clock
 from mediad.errors import MediadError, Retry, printable
 from mediad.files import library_error
+from mediad.ingest.pulse import Pulse
 from mediad.library import OpenLibrary
 from mediad.store import backup, backup_library
 from mediad.store.database import Database
 
 _LOOK_AGAIN = 600.0  # seconds between two looks at whether something is due; thin air
+_GIVEN_UP = 600.0  # seconds after which a library that is given its rows counts as hung; thin air
 
 log = logging.getLogger("mediad")
 
@@ -50,6 +52,7 @@ class Backups:
         self._stopping = stopping
         self._backed_up: int | None = None  # database.changes then; None: not by us
         self._carried: dict[str, str] = {}  # by marker, the backup that a library's rows were taken from
+        self._pulses: dict[str, Pulse] = {}  # by marker
 
     async def keep(self, changed: Callable[[float], Awaitable[None]]) -> None:
         """Make what is due, until cancelled; at once for a library that comes.
@@ -103,7 +106,8 @@ class Backups:
             return False
         if self._backed_up is not None or not there:
             return changes != (self._backed_up or 0)
-        return changes > 0 or self._changed_at() > there[0].stat().st_mtime_ns
+        newest = max(path.stat().st_mtime_ns for path in there)
+        return changes > 0 or self._changed_at() > newest
 
     def _changed_at(self) -> int:
         """When the catalogue was last written, by its files, nanoseconds."""
@@ -115,9 +119,9 @@ class Backups:
         if "" in self._failing:  # there is no newer one
             return
         for library in self._libraries():
-            give = functools.partial(self._give, library)
+            pulse = self._pulses.setdefault(library.uuid, Pulse(_GIVEN_UP))
             try:
-                await anyio.to_thread.run_sync(give)
+                await pulse.ask(functools.partial(self._give, library))
             except OSError as error:
                 self._failed(
                     library.name, str(library_error(error, library.tree.absolute(backup_library.CARRIED)))
@@ -129,7 +133,7 @@ class Backups:
                 self._failing.pop(library.name, None)
 
     def _give(self, library: OpenLibrary) -> None:
-        newest = next(iter(backup.backups(self._catalogue)), None)
+        newest = backup.latest(self._catalogue)
         if newest is None:
             return
         version = backup_library.version_of(newest)
@@ -138,6 +142,11 @@ class Backups:
         if self._carried[library.uuid] == version:
             return
         library.check()
+        there = backup_library.carried(library.tree)
+        if there and not backup_library.covers(newest, library.uuid, there):  # which a later backup will
+            return
+        if not there and backup_library.is_there(library.tree):
+            backup_library.set_aside(library.tree, self._clock.now())
         local = newest.with_name(f"{library.uuid}.new")
         try:
             if not backup_library.extract(newest, library.uuid, local) or backup_library.put(library, local):

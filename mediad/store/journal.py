@@ -88,7 +88,8 @@ def replace_earlier(connection: apsw.Connection, arrival: int, sighting: Sightin
     for earlier, outcome, code, dismissed, same, shifted in found.fetchall():
         if sighting.kept is None and (shifted or outcome not in _MAKES_WAY):
             connection.execute(
-                "UPDATE arrival SET stays = 0, dismissed = dismissed OR ? WHERE id = ?",
+                "UPDATE arrival SET stays = 0, dismissed = dismissed OR ?1,"
+                " reason = iif(?1, reason || '; taken again since', reason) WHERE id = ?2",
                 (same and outcome == "ignored", earlier),
             )
             continue

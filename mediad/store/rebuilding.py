@@ -8,6 +8,7 @@ Everything here blocks.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ from mediad.store.backup import (
     stamp,
     sync,
 )
+from mediad.store.backup_foreign import NONSENSE
 from mediad.store.database import open_database
 from mediad.store.rebuilding_library import Found, Looking, Progress
 from mediad.store.salvage import take_rows
@@ -121,6 +123,12 @@ class Rebuilder:
                     raise CatalogueBroken("what was made is not sound", path=os.fspath(self._work))
             finally:
                 connection.close()  # which also brings all into the one file
+        except (apsw.FullError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise CatalogueBroken(
+                "cannot be made anew: no space is left", path=os.fspath(self._path), remedy="make room there"
+            ) from error
         except apsw.Error as error:
             raise CatalogueBroken(f"cannot be made anew: {error}", path=os.fspath(self._path)) from error
         self._put_in_place()
@@ -234,6 +242,8 @@ class Rebuilder:
         except InterruptedError:
             raise
         except OSError as error:
+            if error.errno == errno.ENOSPC:  # in the state directory: here nothing is written
+                raise
             self._result.offline[name] = error.strerror or str(error)
         finally:
             library.close()
@@ -245,13 +255,12 @@ class Rebuilder:
         local = self._path.parent / FOLDER / f"{library.uuid}.new"
         try:
             source = backup_library.fetch(library.tree, local, self._stopping)
+            self._take_rows(connection, source, local, foreign=True)
         except SchemaTooNew:
             raise
-        except CatalogueBroken:
+        except (CatalogueBroken, *NONSENSE):
             backup.remove(local)
             self._result.damaged.append(Path(os.fsdecode(library.tree.absolute(backup_library.CARRIED))))
-            return
-        self._take_rows(connection, source, local, foreign=True)
 
     # -- the end -------------------------------------------------------------------------------------------
 
@@ -295,7 +304,9 @@ def _stamp_of(path: Path) -> Stamp | None:
         return None
     except apsw.Error as error:
         raise CatalogueBroken(
-            f"it cannot be read: {error}", path=os.fspath(path), remedy="see whose it is, and that its disk works"
+            f"it cannot be read: {error}",
+            path=os.fspath(path),
+            remedy="see whose it is, and that its disk works",
         ) from error
 
 

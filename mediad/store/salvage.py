@@ -2,7 +2,8 @@
 
 What only the source knows is added, under its own numbers or under higher ones; what both know is found by
 `salvage_maps`. Taking the same in again changes nothing. What a library carries is foreign, whatever it says:
-nothing that was under way there is ended here, and its files count once they are seen. Everything here blocks.
+nothing that was under way there is ended here, and its files count once they are seen. Everything here
+blocks.
 """
 
 from __future__ import annotations
@@ -58,14 +59,15 @@ _SAID: dict[str, dict[str, str]] = {
 
 _ELSEWHERE = "was under way where this came from"
 _CUT_OFF = "s.outcome IS NULL"
+_WAS_KEPT = """EXISTS (SELECT 1 FROM main.step WHERE step.arrival = s.id AND step.state = 'intent'
+AND step.source IS NOT NULL)"""
 
 # What of that is different where a library brought it: what was under way has come to nothing, see
 # `journal.revert`, and no file is there before it is seen.
 _FOREIGN: dict[str, dict[str, str]] = {
     "batch": {"carried": "1"},
     "arrival": {
-        "outcome": f"iif({_CUT_OFF}, iif(EXISTS (SELECT 1 FROM main.step WHERE step.arrival = s.id"
-        " AND step.state = 'intent' AND step.source IS NOT NULL), 'quarantined', 'failed'), s.outcome)",
+        "outcome": f"iif({_CUT_OFF}, iif({_WAS_KEPT}, 'quarantined', 'failed'), s.outcome)",
         "code": f"iif({_CUT_OFF}, 'reverted', s.code)",
         "reason": f"iif({_CUT_OFF}, '{_ELSEWHERE}', s.reason)",
     },
@@ -228,8 +230,9 @@ def _rest(source: apsw.Connection, write: Write) -> None:
         " WHERE t.fresh OR step.arrival IN temp.newer"
     ).fetchall()
     back = source.execute(
-        "SELECT t.new FROM here.deleted h JOIN temp.to_step t ON t.new = h.step JOIN main.step ON step.id = t.old"
-        " WHERE NOT t.fresh AND step.arrival IN temp.newer AND t.old NOT IN (SELECT step FROM main.deleted)"
+        "SELECT t.new FROM here.deleted h JOIN temp.to_step t ON t.new = h.step"
+        " JOIN main.step ON step.id = t.old WHERE NOT t.fresh AND step.arrival IN temp.newer"
+        " AND t.old NOT IN (SELECT step FROM main.deleted)"
     ).fetchall()
     of = stamp(source)
     only = source.execute("SELECT value FROM meta WHERE key = 'library'").fetchone()

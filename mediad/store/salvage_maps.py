@@ -16,7 +16,7 @@ import apsw
 from mediad.roots import filesystem
 from mediad.store.backup import newest_id, stamp
 from mediad.store.changes import FOUND
-from mediad.store.places import import_place
+from mediad.store.places import IMPORT, import_place
 
 NO_FOLDER = "?"
 """The identity of a folder that is known by its path alone, on who knows which machine: no folder has it."""
@@ -176,9 +176,9 @@ def _settle(connection: apsw.Connection, place: _Place, now: Mapping[bytes, str]
     if now is not None:
         identity = identity or NO_FOLDER
     there = connection.execute(
-        "SELECT key, identity FROM place WHERE root = ? AND (kind = 'import') = (? = 'import')"
-        " AND key NOT LIKE ? ORDER BY key = ? DESC, kind = ? DESC, key",
-        (root, kind, FOUND + "%", key, kind),
+        "SELECT key, identity FROM place WHERE root = ? AND key LIKE ? = ? AND key NOT LIKE ?"
+        " ORDER BY key = ? DESC, kind = ? DESC, key",
+        (root, IMPORT + "%", key.startswith(IMPORT), FOUND + "%", key, kind),
     ).fetchall()
     for ours, known in there:
         if now is None or (known or now.get(root)) == identity:
@@ -186,8 +186,8 @@ def _settle(connection: apsw.Connection, place: _Place, now: Mapping[bytes, str]
                 "UPDATE place SET identity = ? WHERE key = ? AND identity = ''", (identity, ours)
             )
             return str(ours)
-    if kind == "import":  # such a key is made from how many there are
-        same, kind = (root,), "former"
+    if key.startswith(IMPORT):  # such a key is made from how many there are
+        same = (root,)
     free, number = key, 0
     while same is not None:
         number += 1

@@ -154,3 +154,23 @@ def test_files_cannot_be_looked_into(socket: str, command: str) -> None:
     (one,) = attention(life(failing="a parser process does not start", socket=socket), [], [], {})
     assert one["message"].startswith("files cannot be looked into: a parser process does not start")
     assert (one["code"], one["command"]) == ("workers", command)
+
+
+def test_what_recovery_cannot_end() -> None:
+    mine = life()
+    shelf = SimpleNamespace(
+        settings=SimpleNamespace(name="photos", path="/l"),
+        cramped=False,
+        id=1,
+        stuck={7: "/mnt/card: its folder is away, where it goes back to", 8: "another"},
+    )
+    mine.pipeline.shelves = (shelf,)
+    mine.pipeline.verifier = SimpleNamespace(troubles={})
+    mine.pipeline.expirer = SimpleNamespace(kept={})
+    (one,) = attention(mine, [], [], {})
+    assert one == {
+        "code": "steps-open",
+        "message": "2 files of library photos are stuck half-way: /mnt/card: its folder is away, where it"
+        " goes back to (mount or mend that, then this looks at once)",
+        "command": "mediactl scan photos",
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +21,16 @@ from mediad.errors import CatalogueBroken
 from mediad.files import Files, Tree
 from mediad.library import OpenLibrary, open_library
 from mediad.store import backup_library
-from mediad.store.backup import back_up, backups, open_at_start, open_private, stamp, superfluous
+from mediad.store.backup import (
+    SPARE,
+    back_up,
+    backups,
+    latest,
+    open_at_start,
+    open_private,
+    stamp,
+    superfluous,
+)
 from mediad.store.backups import Backups
 from mediad.store.database import Database
 from mediad.store.salvage import take_rows
@@ -107,13 +118,43 @@ def test_a_name_that_is_no_date_is_kept_out_of_the_way() -> None:
     assert odd not in superfluous([odd, *map(Path, names)])
 
 
-def test_old_backups_make_room_but_the_newest_stays(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_backups_make_room_where_that_is_enough(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [back_up(past.path, DAY + timedelta(days=day), never) for day in range(3)]
+    size = past.path.stat().st_size
     usage = type("Usage", (), {"free": 0})
     monkeypatch.setattr("mediad.store.backup.shutil.disk_usage", lambda path: usage)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         back_up(past.path, DAY + timedelta(days=9), never)
-    assert backups(past.path) == [made[-1]]
+    assert sorted(backups(past.path)) == made
+    usage.free = SPARE + size - 1  # type: ignore[attr-defined]
+    made += [back_up(past.path, DAY + timedelta(days=9), never)]
+    assert sorted(backups(past.path)) == made[1:]
+
+
+def test_damage_does_not_replace_what_is_sound(past: Past) -> None:
+    made = back_up(past.path, DAY, never)
+    past.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    (root,) = past.connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'arrival'")
+    past.close()
+    content = bytearray(past.path.read_bytes())
+    start = (int(root[0]) - 1) * 4096
+    content[start : start + 200] = b"\xff" * 200
+    past.path.write_bytes(content)
+    before = made.read_bytes()
+    for day in (DAY, DAY + timedelta(days=1)):
+        with pytest.raises(CatalogueBroken, match="mediad rebuild"):
+            back_up(past.path, day, never)
+    assert backups(past.path) == [made]
+    assert made.read_bytes() == before
+
+
+def test_the_newest_backup_is_known_by_what_it_has(past: Past) -> None:
+    made = back_up(past.path, DAY, never)
+    made = made.rename(made.with_name("catalogue-20990101.db"))  # the clock was wrong then
+    past.filed(b"d.jpg", b"2021/d.jpg")
+    newer = back_up(past.path, DAY, never)
+    assert backups(past.path) == [made, newer]
+    assert latest(past.path) == newer
 
 
 def test_a_library_carries_its_own_rows_only(past: Past, tmp_path: Path) -> None:
@@ -288,6 +329,59 @@ async def test_a_full_library_is_left_alone(past: Past, tmp_path: Path) -> None:
     await keeping.backups.round()
     assert not (tmp_path / "photos/.mediad/catalogue.db").exists()
     assert keeping.failing == {}
+    library.close()
+
+
+@pytest.mark.anyio
+async def test_a_library_that_hangs_keeps_nothing_from_the_others(
+    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    class Silent(Files):
+        def open_file(self, name: bytes, dir_fd: int) -> int:
+            gate.wait()
+            return super().open_file(name, dir_fd)
+
+    library = await anyio.to_thread.run_sync(open_photos, tmp_path, Silent())
+    monkeypatch.setattr("mediad.store.backups._GIVEN_UP", 0.1)
+    past.connection.execute("UPDATE library SET marker = ? WHERE name = 'photos'", (library.uuid,))
+    keeping = Keeping(past, library)
+    await keeping.change()
+    try:
+        await keeping.backups.round()
+        assert "hung" in keeping.failing["photos"]
+    finally:
+        gate.set()
+        library.close()
+
+
+def carrying_theirs(past: Past, folder: Path) -> OpenLibrary:
+    """A library with rows of another catalogue."""
+    library, local = open_photos(folder), folder / "rows.db"
+    past.connection.execute("UPDATE library SET marker = ? WHERE name = 'photos'", (library.uuid,))
+    made = back_up(past.path, DAY, never)
+    assert backup_library.extract(made, library.uuid, local)
+    made.unlink()
+    with contextlib.closing(apsw.Connection(os.fspath(local))) as theirs:
+        theirs.execute("UPDATE meta SET value = 'theirs' WHERE key = 'catalogue'")
+    assert backup_library.put(library, local)
+    return library
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("known", [False, True])
+async def test_rows_of_another_catalogue_stay_until_they_are_here(
+    known: bool, past: Past, tmp_path: Path
+) -> None:
+    library = await looked(carrying_theirs, past, tmp_path)
+    if known:
+        past.connection.execute("INSERT INTO taken_in SELECT id, 'theirs', 1000 FROM library")
+    keeping = Keeping(past, library)
+    await keeping.change()
+    await keeping.backups.round()
+    said = await looked(backup_library.carried, library.tree)
+    assert (said["catalogue"] == "theirs") is not known
     library.close()
 
 

@@ -93,6 +93,8 @@ async def test_to_adopt_is_not_to_accept(house: House, state: str) -> None:
         for _ in range(2):
             await steering.call("Adopt", library="photos")
             assert await findings(steering) == [(b"IMG_1.jpg", state)]
+            needs = {one["code"] for one in (await steering.call("Status"))["attention"]}
+            assert ("changed" in needs) is (state == "changed")
         assert await states(steering) == {"IMG_1.jpg": state, "IMG_1.xmp": "ok"}
         await steering.call("Verify", paths=[str(file)], accept=True)
         assert await states(steering) == {"IMG_1.jpg": "ok", "IMG_1.xmp": "ok"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mediad.ingest.plan import Planner, Waits
@@ -182,15 +184,21 @@ def test_names_beside_a_copy_that_is_kept_differ_by_more_than_case() -> None:
 def test_a_sidecar_without_its_picture_is_ignored_unless_that_came_lately() -> None:
     planner, world = Planner(config()), Shelves()
     orphan = identity(b"d/IMG.xmp", "sidecar")
-    assert moves(planner.plan_companion(orphan, world)) == [("leave", "ignored", None)]
+
+    def beside(companion: Identity) -> Plan:
+        plan = planner.plan_companion(companion, world)
+        assert isinstance(plan, Plan)
+        return plan
+
+    assert moves(beside(orphan)) == [("leave", "ignored", None)]
     world.former = world.add("photos", b"2021/IMG-3.jpg", number=3)
-    late = planner.plan_companion(orphan, world)
+    late = beside(orphan)
     assert moves(late) == [("move", "filed", b"2021/IMG-3.xmp")]
     assert late.witness == world.former
-    again = planner.plan_companion(identity(b"e/IMG.xmp", "other"), world)
+    again = beside(identity(b"e/IMG.xmp", "other"))
     assert moves(again) == [("move", "filed", b"2021/IMG-3-1.xmp")]
     world.sets[3] = {digest("sidecar"): world.add("photos", b"2021/IMG-3.xmp", number=4)}
-    assert planner.plan_companion(orphan, world).steps[0].outcome is Result.DUPLICATE
+    assert beside(orphan).steps[0].outcome is Result.DUPLICATE
 
 
 def test_two_hundred_files_of_one_name_get_two_hundred_names() -> None:
@@ -203,3 +211,30 @@ def test_two_hundred_files_of_one_name_get_two_hundred_names() -> None:
         world.add("photos", name)
         planner.landed(plan)
     assert len(world.names) == 200
+
+
+def test_what_is_claimed_is_waited_for_and_what_flies_cannot_be_claimed() -> None:
+    planner, world = Planner(config()), Shelves()
+    holder = world.add("photos", b"2021/a.jpg", digest("same"))
+    duplicate = decide(planner, world, identity(b"b.jpg", "same"))
+    assert duplicate.witness == holder
+    assert not planner.claim([digest("same")])
+    planner.landed(duplicate)
+    assert planner.claim([digest("same"), digest("other")])
+    assert not planner.claim([digest("other")])
+    media = MediaSet(identity(b"c.jpg", "new"), (identity(b"c.xmp", "other"),))
+    assert planner.plan(media, world) == Waits(digest("other"))
+    assert planner.plan_companion(identity(b"d.xmp", "same"), world) == Waits(digest("same"))
+    planner.release([digest("same"), digest("other")])
+    assert isinstance(planner.plan(media, world), Plan)
+
+
+@pytest.mark.parametrize("deleted", ["skip", "file"])
+def test_what_was_removed_by_hand_does_not_come_again(deleted: str) -> None:
+    planner, world = Planner(config(f'[duplicates]\ndeleted = "{deleted}"')), Shelves()
+    world.removed.add(digest("unwanted"))
+    newcomer = identity(b"a.jpg", "unwanted")
+    told = moves(decide(planner, world, newcomer))
+    assert (told == [("leave", "ignored", None)]) is (deleted == "skip")
+    asked = replace(newcomer, sighting=replace(newcomer.sighting, again=True))
+    assert moves(decide(Planner(planner.config), world, asked))[0][1] == "filed"

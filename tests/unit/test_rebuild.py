@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import apsw
 import pytest
 
 from mediad import eventloop
@@ -237,6 +238,41 @@ def test_it_keeps_away_from_a_daemon(lost: Lost, held: str, capsys: pytest.Captu
     os.close(lock)
     assert f"(pid {os.getpid()})" in capsys.readouterr().err
     assert lost.catalogue.read_bytes() == before
+
+
+def test_it_is_for_the_user_that_the_daemon_is(
+    lost: Lost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lost.catalogue.read_bytes()
+    owner = (lost.root / "state").stat().st_uid
+    monkeypatch.setattr("mediad.cli.rebuild.os.geteuid", lambda: owner + 1)
+    assert lost.rebuild() == 77
+    assert "run it as that user: sudo -u " in capsys.readouterr().err
+    assert lost.catalogue.read_bytes() == before
+
+
+def test_what_cannot_be_read_now_is_not_called_damaged(
+    lost: Lost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cannot(path: Path) -> None:
+        raise apsw.CantOpenError("unable to open database file")
+
+    monkeypatch.setattr("mediad.store.rebuilding.open_as_it_lies", cannot)
+    assert lost.rebuild() == 74
+    assert "it cannot be read: unable to open" in capsys.readouterr().err
+    assert not list(lost.root.glob("state/catalogue.db.before-*"))
+
+
+def test_an_index_that_lies_does_not_come_along(lost: Lost) -> None:
+    (root,) = lost.query("SELECT rootpage FROM sqlite_schema WHERE name = 'file_digest'")[0]
+    (digest,) = lost.query("SELECT digest FROM file LIMIT 1")[0]
+    for path in (lost.catalogue, *lost.backups()):
+        content = bytearray(path.read_bytes())
+        content[content.index(digest, (root - 1) * 4096) + 10] ^= 0xFF
+        path.write_bytes(content)
+    assert not lost.is_whole()
+    assert lost.rebuild() == 0
+    assert lost.is_whole()
 
 
 def test_an_empty_mount_point_gets_no_marker(lost: Lost) -> None:

@@ -6,13 +6,13 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from mediad import config as configuration
-from mediad.errors import Stranded
+from mediad.errors import LibraryOffline, Stranded
 from mediad.files import Files
 from mediad.ingest.recover import Recovered, Verdict, recover, sweep
 from mediad.library import OpenLibrary, open_library
@@ -77,6 +77,13 @@ class Disk:
                 hashlib.sha256(content).digest(),
             )
         )
+
+    def leaves(self, path: str = "2021/a.jpg", target: str = "a.jpg", content: bytes = CONTENT) -> None:
+        """An open step that puts a library's file back to where it came from."""
+        self.step("undo", target, path, content)
+        last = self.steps[-1]
+        origin_root = os.fsencode(self.root / "library")
+        self.steps[-1] = replace(last, library=None, origin=1, origin_root=origin_root, shifts=True)
 
     def recover(self) -> list[Verdict]:
         """Recover, twice: the second time must change nothing but what was told."""
@@ -263,6 +270,40 @@ def test_with_the_watch_away_an_only_exemplar_waits(disk: Disk) -> None:
     (disk.root / "inbox").mkdir()
     assert disk.recover() == [BACK]
     assert disk.everything() == {SOURCE: CONTENT, TARGET: CHANGED}
+
+
+ON_ITS_WAY = "library/2021/.mediad-1"  # the source of what leaves, while it is being removed
+
+
+@pytest.mark.parametrize("another", [False, True])
+@pytest.mark.parametrize("left", [TARGET, TAKE, ON_ITS_WAY])
+def test_what_goes_back_to_a_folder_that_is_away_stays(disk: Disk, left: str, another: bool) -> None:
+    disk.put(TARGET)
+    disk.put(left)
+    if left != TARGET:
+        (disk.root / TARGET).unlink()
+    disk.leaves()
+    if another:
+        disk.put(SOURCE, CHANGED)
+        disk.steps = [replace(step, identity="another") for step in disk.steps]
+    else:
+        (disk.root / "inbox").rmdir()
+    assert disk.recover() == [BACK]
+    assert disk.everything() == {TARGET: CONTENT} | ({SOURCE: CHANGED} if another else {})
+
+
+def test_what_has_gone_to_a_folder_that_is_away_waits_for_it(disk: Disk) -> None:
+    disk.put("library/2021/a.xmp", OTHER)
+    disk.leaves()
+    disk.leaves("2021/a.xmp", "a.xmp", OTHER)
+    disk.put(SOURCE)
+    (disk.root / "inbox").rename(disk.root / "away")
+    with pytest.raises(LibraryOffline) as caught:
+        disk.once()
+    assert caught.value.path == os.fsencode(disk.root / "inbox")
+    (disk.root / "away").rename(disk.root / "inbox")
+    assert disk.recover() == [BACK, BACK]
+    assert disk.everything() == {TARGET: CONTENT, "library/2021/a.xmp": OTHER}
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])

@@ -116,8 +116,12 @@ def past(tmp_path: Path) -> Past:
 
 def test_what_a_path_names(past: Past) -> None:
     past.watch("inbox", b"/w")
-    past.connection.execute("INSERT INTO place VALUES ('library:x', 'former', CAST('/w' AS BLOB))")
-    past.connection.execute("INSERT INTO place VALUES ('old', 'former', CAST('/wide/w' AS BLOB))")
+    past.connection.execute(
+        "INSERT INTO place (key, kind, root) VALUES ('library:x', 'former', CAST('/w' AS BLOB))"
+    )
+    past.connection.execute(
+        "INSERT INTO place (key, kind, root) VALUES ('old', 'former', CAST('/wide/w' AS BLOB))"
+    )
     for path, watch, rest in (
         (b"/w/a/b.jpg", "inbox", b"a/b.jpg"),
         (b"/w/a/", "inbox", b"a"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import logging
+import math
 import os
 import shutil
 import threading
@@ -29,6 +31,7 @@ from mediad.errors import (
     Stranded,
 )
 from mediad.files import Files
+from mediad.ingest import shelves as shelves_module
 from mediad.ingest.pulse import Pulse
 from mediad.ingest.recover import Recovered
 from mediad.ingest.shelf import State
@@ -41,6 +44,8 @@ from tests.watching import until
 pytestmark = pytest.mark.anyio
 
 CONTENT = b"a picture" * 50
+WAS = {"outcome": "filed", "code": "", "reason": "", "stays": 0}
+CHANGE = json.dumps({"was": WAS, "will_be": WAS, "bond": None, "remembered": False})
 
 
 class House:
@@ -453,6 +458,74 @@ async def test_a_step_that_cannot_be_ended_is_tried_again(house: House) -> None:
     assert not again["photos"].stuck
     assert house.recovered == 2
     assert house.outcomes() == {1: "filed"}
+    again.close()
+
+
+async def test_a_step_between_two_libraries_waits_for_the_other(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = house.shelves("photos", "two")
+    await first.open_all()
+    rows = dict(first.rows)
+    first.close()
+    house.open_step(1, rows["photos"])
+    house.connection.execute(
+        "UPDATE step SET origin = ?, source = destination, change = ?", (rows["two"], CHANGE)
+    )
+    (house.root / "two/1.jpg").write_bytes(CONTENT)
+    again = house.shelves("photos", "two")
+    house.slow["two"] = anyio.Event()
+    monkeypatch.setattr(shelves_module, "_LOOK_AGAIN", math.inf)
+    with caplog.at_level(logging.INFO):
+        async with anyio.create_task_group() as tasks:
+            await again.open_all(admit=False)
+            tasks.start_soon(again.keep)
+            await until(lambda: again["photos"].online)
+            assert "1.jpg" in again["photos"].stuck[1]
+            house.slow["two"].set()
+            await until(lambda: not again["photos"].stuck)
+            tasks.cancel_scope.cancel()
+    assert house.steps() == {1: "done"}
+    assert "stays open" not in caplog.text
+    assert not (house.root / "two/1.jpg").exists()
+    again.close()
+
+
+async def test_libraries_that_are_opened_one_after_the_other_need_each_other(house: House) -> None:
+    first = house.shelves("photos", "two")
+    await first.open_all()
+    rows = dict(first.rows)
+    first.close()
+    for name, other in (("photos", "two"), ("two", "photos")):
+        number = rows[name]
+        house.open_step(number, rows[name])
+        house.connection.execute(
+            "UPDATE step SET origin = ?, source = destination, change = ? WHERE id = ?",
+            (rows[other], CHANGE, number),
+        )
+        (house.root / other / f"{number}.jpg").write_bytes(CONTENT)
+    again = house.shelves("photos", "two")
+    await again.open_all()
+    assert not any(shelf.stuck for shelf in again)
+    assert "intent" not in house.steps().values()
+    again.close()
+
+
+async def test_a_step_that_waits_for_what_is_away_is_told_once(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = house.shelves("photos", "two")
+    await first.open_all()
+    rows = dict(first.rows)
+    first.close()
+    house.open_step(1, rows["photos"])
+    house.connection.execute(
+        "UPDATE step SET origin = ?, source = destination, change = ?", (rows["two"], CHANGE)
+    )
+    again = house.shelves("photos")
+    await again.open_all()
+    await again._free(again["photos"])
+    assert caplog.text.count("step 1 stays open") == 1
     again.close()
 
 

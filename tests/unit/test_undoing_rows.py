@@ -100,6 +100,9 @@ async def test_what_is_taken_again_counts_once(house: House, action: str) -> Non
             assert library(house) == {b"2021/a.jpg": picture(1)}
             totals = await steering.totals()
             assert (totals["filed"], totals.get("ignored")) == (1, None)
+        now, *before = (await steering.call("Why", path=path))["stories"]
+        assert now["outcome"] == "filed"
+        assert [one["reason"] for one in before] == ["taken back with mediactl undo; taken again since"] * 2
 
 
 async def test_a_copy_that_was_taken_back_expires_though_it_was_taken_again(house: House) -> None:
@@ -111,7 +114,8 @@ async def test_a_copy_that_was_taken_back_expires_though_it_was_taken_again(hous
         assert trash(house) == [picture(1)]
         expirer, now = steering.pipeline.expirer, steering.pipeline.clock.micros()
         for day in (31, 33):
-            expirer._look = lambda day=day: Look("boot", day * DAY, now + day * DAY * 1_000_000)
+            look = Look("boot", day * DAY, now + day * DAY * 1_000_000)
+            expirer._look = lambda look=look: look  # type: ignore[misc]
             await expirer.once()
         assert (trash(house), library(house)) == ([], {b"2021/a.jpg": picture(1)})
 
@@ -132,13 +136,17 @@ async def test_what_came_back_stays_though_another_of_its_name_came_since(house:
 
 async def test_what_came_back_to_where_another_had_been_left_is_known_there(house: House) -> None:
     async with house.life() as steering:
+        await taken(house, steering, "unwanted.jpg", picture(2))
+        await steering.call("Trash", paths=[os.fspath(house.root / "photos/2021/unwanted.jpg")])
         await taken(house, steering, "a.jpg", picture(1))
-        await taken(house, steering, "a.jpg", b"no picture at all")
-        (house.root / "inbox/a.jpg").unlink(missing_ok=True)
-        await steering.call("Undo", ids=[(await rows(steering))[0]["id"]])
+        filed = (await rows(steering))[-1]
+        await taken(house, steering, "a.jpg", picture(2))
+        assert inbox(house) == {b"a.jpg": picture(2)}, "it was moved to trash before"
+        (house.root / "inbox/a.jpg").unlink()
+        assert (await steering.call("Undo", ids=[filed["id"]]))["done"] == 1
         await steering.call("Scan")
         assert await steering.rest() == "idle"
-        assert inbox(house) == {b"a.jpg": picture(1)}
+        assert (inbox(house), library(house)) == ({b"a.jpg": picture(1)}, {})
 
 
 async def test_what_came_back_stays_when_it_is_touched(house: House) -> None:

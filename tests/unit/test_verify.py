@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from mediad.errors import NotKnown
 from mediad.files import Files
 from mediad.keeping.verify_pace import Bucket, due
 from mediad.model import Stat
-from mediad.store.verifying import Known, judge, passes, save_pass
+from mediad.store.verifying import Known, Pass, judge, passes, save_pass
 from tests.steering import House, Steering
 from tests.system.once import picture
 from tests.trees import tree
@@ -247,6 +248,33 @@ async def test_what_cannot_be_read_is_neither_changed_nor_missing(house: House) 
         assert await attention(steering) == {}
 
 
+class Bad(Files):
+    """A folder of this name cannot be looked into while `on`."""
+
+    on = False
+
+    def open_dir(self, name: bytes, dir_fd: int) -> int:
+        if self.on and name == b"bad":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().open_dir(name, dir_fd)
+
+
+async def test_one_bad_folder_does_not_end_it(house: House) -> None:
+    house.files = disk = Bad()
+    house.put("inbox/IMG_1.jpg", picture(1))
+    house.put("photos/bad/never read.jpg", picture(2))
+    house.settings["library"]["photos"]["layout"] = "{name}"
+    async with house.life() as steering:
+        await steering.rest()
+        (house.root / "photos" / "IMG_1.jpg").rename(house.root / "photos" / "bad" / "IMG_1.jpg")
+        assert (await states(steering))["IMG_1.jpg"] == "moved"
+        disk.on = True
+        assert await states(steering) == {"IMG_1.jpg": "missing", "bad": "unreadable"}
+        assert (await steering.call("Status"))["libraries"][0]["last_verify"] is not None
+        disk.on = False
+        assert (await states(steering))["IMG_1.jpg"] == "moved"
+
+
 async def test_a_library_is_verified_by_itself_when_it_is_time(house: House) -> None:
     house.settings["verify"] = {"every": "1d", "rate": "1GB/s"}
     house.put("inbox/IMG_1.jpg", picture(1))
@@ -256,16 +284,20 @@ async def test_a_library_is_verified_by_itself_when_it_is_time(house: House) -> 
         first = await steering.until(lambda: verifier.last(row))
         assert first is not None
         rot(house.root / "photos" / "IMG_1.jpg")
-        house.clock.ahead -= 7200.0  # the clock is set back: nothing begins anew
+        save = functools.partial(save_pass, library=row, one=Pass(ended=first + 60_000_000))
+        await steering.database.run(save)  # by a clock that was ahead
+        await verifier.load()
         verifier.wake()
-        await steering.until(lambda: (verifier.last(row) or 0) < first)
-        set_back = verifier.last(row)
-        assert set_back is not None
+        await steering.until(lambda: (verifier.last(row) or 0) < first + 60_000_000)
+        house.clock.ahead -= 30 * 365 * 86_400.0  # it has no battery: nothing begins anew
         verifier.wake()
         await anyio.wait_all_tasks_blocked()
-        assert verifier.last(row) == set_back
+        assert (verifier.last(row) or 0) >= first
         assert "changed" not in await attention(steering)
-        house.clock.ahead += 2 * 86_400.0
+        before = verifier.last(row)
+        assert (await states(steering))["IMG_1.jpg"] == "changed"
+        assert verifier.last(row) == before  # who asks gets it done, and nobody knows when that was
+        house.clock.ahead += 30 * 365 * 86_400.0 + 2 * 86_400.0
         verifier.wake()
         await steering.until(lambda: (verifier.last(row) or 0) > first)
         assert "changed" in await attention(steering)

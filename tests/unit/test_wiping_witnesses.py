@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mediad.files import Files
+from mediad.keeping.wiping_tree import Notes
+from mediad.model import Stat
 from tests import mounting
 from tests.steering import House, Steering
 from tests.system.once import picture
@@ -106,3 +108,44 @@ async def test_a_subvolume_in_the_library_that_goes_with_the_card(house: House, 
             (reason,) = await why_not(steering, card)
             assert "lies on the filesystem that is to be wiped" in reason
             assert await why_not(steering, other) == []
+
+
+class Fat(Files):
+    """Of vfat and exFAT: ctime is mtime, in steps."""
+
+    def fstat(self, fd: int) -> os.stat_result:
+        return coarse(super().fstat(fd))
+
+    def stat_at(self, name: bytes, dir_fd: int) -> os.stat_result:
+        return coarse(super().stat_at(name, dir_fd))
+
+
+def coarse(stat: os.stat_result) -> os.stat_result:
+    """With whole seconds, and ctime as mtime."""
+    second = int(stat.st_mtime)
+    times = {"st_atime_ns": stat.st_atime_ns, "st_mtime_ns": second * 10**9, "st_ctime_ns": second * 10**9}
+    return os.stat_result((*stat[:8], second, second), times)
+
+
+async def test_copies_on_fat_share_their_times(house: House) -> None:
+    house.files = Fat()
+    for path in ("card/a.jpg", "inbox/a.jpg"):
+        os.utime(house.put(path, picture(1)), (1_700_000_000, 1_700_000_000))
+    async with house.life() as steering:
+        await steering.rest()
+        assert await why_not(steering, house.root / "card") == []
+
+
+def test_a_disk_that_is_seen_twice_shares_the_times_too() -> None:
+    notes = Notes()
+    try:
+        for number, times in enumerate(((1_000_000_000, 1_000_000_000), (1_234, 1_234), (5, 6)), 1):
+            notes.saw(b"%d" % number, Stat(1, number, 10, *times))
+            notes.read(b"%d" % number, b"d")
+        assert not notes.is_wiped(b"d", Stat(2, 77, 10, 1_000_000_000, 1_000_000_000))
+        assert notes.is_wiped(b"d", Stat(2, 1, 10, 1_000_000_000, 1_000_000_000))
+        assert notes.is_wiped(b"d", Stat(2, 77, 10, 1_234, 1_234))
+        assert notes.is_wiped(b"d", Stat(2, 77, 10, 5, 6))
+        assert not notes.is_wiped(b"d", Stat(2, 77, 10, 6, 6))
+    finally:
+        notes.close()

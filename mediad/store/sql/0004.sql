@@ -21,7 +21,8 @@ CREATE TABLE finding (
     error TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
--- What somebody said is right, instead of what was filed.
+-- What a file should be, instead of what was filed: somebody said so, or it is what was known of it before its row
+-- got another digest, or none, since other content was found there.
 CREATE TABLE accepted (
     file     INTEGER PRIMARY KEY REFERENCES file (id) ON DELETE CASCADE,
     digest   BLOB,                       -- NULL: that it is missing
