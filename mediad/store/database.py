@@ -151,9 +151,7 @@ def _known_version(connection: apsw.Connection, path: Path) -> int:
     return version
 
 
-def _migrate(
-    connection: apsw.Connection, path: Path, *, keep: bool = True, upto: int | None = None
-) -> None:
+def _migrate(connection: apsw.Connection, path: Path, *, keep: bool = True, upto: int | None = None) -> None:
     version = _known_version(connection, path)
     todo = _migrations()[version:upto]
     if todo and version and keep:
