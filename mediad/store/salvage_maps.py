@@ -75,7 +75,9 @@ INSERT OR IGNORE INTO temp.to_arrival SELECT s.id, max(h.id), 0 FROM main.arriva
 JOIN temp.to_place p ON p.old = s.watch
 CROSS JOIN here.arrival h ON h.watch = p.new AND h.path = s.path
     AND (h.seen > s.seen OR h.outcome IN ('failed', 'ignored'))
-WHERE s.outcome IN ('failed', 'ignored') AND s.stays GROUP BY s.id"""
+WHERE s.outcome IN ('failed', 'ignored') AND s.stays AND NOT EXISTS ( -- else it has a story
+    SELECT 1 FROM main.step WHERE step.arrival = s.id AND step.change NOT NULL AND step.state <> 'reverted')
+GROUP BY s.id"""
 
 _OTHERS = """
 INSERT OR IGNORE INTO temp.to_{table} SELECT s.id, s.id + iif({clash}, :offset, 0), 1 FROM main.{table} s"""

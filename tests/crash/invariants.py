@@ -85,7 +85,7 @@ def look(watches: Mapping[str, Path | bytes], library: Path | bytes, catalogue: 
     private = {
         path: content
         for path, content in files(os.path.join(root, PRIVATE)).items()
-        if path not in (b"library.toml", b"lock")
+        if path not in (b"library.toml", b"lock", b"catalogue.db")
     }
     shown = {
         os.fsencode(watch) + b"/" + path: content
