@@ -176,6 +176,13 @@ class NoSuchName(MediadError):
         self.name = name
 
 
+class Misused(MediadError):
+    """A command lacks something, or names what it is not for."""
+
+    code = "usage"
+    exit_code = 2
+
+
 class NotKnown(MediadError):
     """Nothing is known of the path that a command names."""
 

@@ -37,6 +37,7 @@ TMP = b".mediad/tmp"
 TRASH = b".mediad/trash"
 QUARANTINE = b".mediad/quarantine"
 
+_NO_MARKER = "its marker .mediad/library.toml is missing"
 _TELLING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV})
 
 
@@ -111,12 +112,19 @@ class OpenLibrary:
         """
         root = self.tree.root
         try:
-            same = root_id(root) == self._root and _read_marker(root) == self.uuid
+            same = root_id(root) == self._root
+            marker = _read_marker(root) if same else None
             flags = os.statvfs(root)
         except OSError as error:
             raise _refusal(LibraryOffline, "cannot be reached", error, root) from error
         if not same:
             raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
+        if marker is None:
+            raise LibraryOffline(
+                _NO_MARKER, path=root, remedy=f"if it is this library: mediactl adopt {self.name}"
+            )
+        if marker != self.uuid:
+            raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
         if flags.f_flag & os.ST_RDONLY:
             raise LibraryReadOnly("the filesystem is read-only", path=root)
         if not os.access(root + b"/" + TMP, os.W_OK | os.X_OK, effective_ids=True):
@@ -169,7 +177,8 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
 
 def _marker_or_bless(name: str, root: bytes, known: str | None) -> str:
     if not os.path.isdir(root):
-        raise LibraryOffline("the folder is missing", path=root, remedy="mount it, or make the folder")
+        remedy = "mount it, or make the folder" if known is None else "mount it"
+        raise LibraryOffline("the folder is missing", path=root, remedy=remedy)
     try:
         marker = _read_marker(root)
     except OSError as error:
@@ -177,7 +186,7 @@ def _marker_or_bless(name: str, root: bytes, known: str | None) -> str:
     if marker is None:
         if known is not None:
             raise LibraryOffline(
-                "its marker .mediad/library.toml is missing",
+                _NO_MARKER,
                 path=root,
                 remedy=f"mount it; if it is there and only the marker was lost: mediactl adopt {name}",
             )

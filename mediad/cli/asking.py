@@ -42,11 +42,18 @@ class Terminal:
             complain(text)
 
     def agrees(self, question: str) -> bool:
-        """Ask; anything but yes is no, and so are Ctrl-C and the end of input."""
+        """Ask; anything but yes is no, and so is the end of input.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C is no, too.
+        """
         draw(f"{printable(question)} [y/N] ")
         try:
             answer = sys.stdin.buffer.readline()
-        except (KeyboardInterrupt, OSError):  # OSError: the terminal hung up
+        except KeyboardInterrupt:
+            draw("\n")
+            raise
+        except OSError:  # the terminal hung up
             answer = b""
         if not answer.endswith(b"\n"):
             draw("\n")

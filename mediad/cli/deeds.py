@@ -79,13 +79,22 @@ def _asked(client: Client, deed: Deed, how: How, terminal: Terminal) -> int:
     plan = _called(client, deed, deed.parameters, how, dry_run=True)
     end = plan.summary() if plan.files else _nothing(deed, plan)
     terminal.tell([*plan.brief(terminal.screen, "-n lists all"), end])
-    if plan.files and terminal.agrees(deed.question.format(plan.amount())):
+    if plan.files and _agreed(terminal, deed.question.format(plan.amount())):
         return _done(client, deed, deed.settled(client, deed.parameters, plan), how, terminal)
-    if plan.files:
-        terminal.tell(["nothing was changed"])
     if how.as_json:
         say_document(plan.document())
     return _DECLINED if plan.files else _exit_code(deed, plan)
+
+
+def _agreed(terminal: Terminal, question: str) -> bool:
+    """Ask, and say what a no means."""
+    agreed = False
+    try:
+        agreed = terminal.agrees(question)
+    finally:
+        if not agreed:
+            terminal.tell(["nothing was changed"])
+    return agreed
 
 
 def _shown(client: Client, deed: Deed, how: How) -> int:
@@ -138,14 +147,20 @@ def _called(client: Client, deed: Deed, parameters: Parameters, how: How, *, dry
             progress.show(_progress_text(reply, dry_run=dry_run))
     except KeyboardInterrupt:
         progress.clear()
-        batch = changes.reply["batch"]
-        if batch is not None and not dry_run:
-            undo = to_type(f"mediactl undo {batch}", how.called)
-            complain(f"interrupted; what was {deed.done} until now stays so, and `{undo}` takes that back")
+        if not dry_run:
+            complain(_interrupted(deed, changes.reply["batch"], how.called))
         raise
     finally:
         progress.clear()
     return changes
+
+
+def _interrupted(deed: Deed, batch: int | None, called: str) -> str:
+    undo = to_type(f"mediactl undo {'BATCH' if batch is None else batch}", called)
+    if batch is not None:
+        return f"interrupted; what was {deed.done} until now stays so, and `{undo}` takes that back"
+    history = to_type("mediactl history", called)  # the call is out, and nothing was heard of it yet
+    return f"interrupted; it may have begun: `{history}` shows what was done, `{undo}` takes that back"
 
 
 def _progress_text(reply: Reply, *, dry_run: bool) -> str:

@@ -23,6 +23,8 @@ _SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
 def exit_code(failed: Failed) -> int:
     """The program's exit code."""
     interface, _, name = failed.error.rpartition(".")
+    if name == "Refused" and failed.parameters.get("code") == "usage":
+        return _USAGE
     if interface == INTERFACE:
         return _EXITS.get(name, _SOFTWARE)
     return _USAGE if name == "InvalidParameter" else _SOFTWARE

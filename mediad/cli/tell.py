@@ -86,7 +86,7 @@ def _done_text(row: dict[str, Any]) -> str:
         return f"{deed or _BY_FILING.get(action, action)}, undone"
     if action == "trash" and row["outcome"] == "ignored":  # by hand; what filing puts there is a duplicate
         return "trashed"
-    return deed or row["outcome"] or action
+    return deed or row["outcome"] or _BY_FILING.get(action, action)
 
 
 def queue(client: Client, *, as_json: bool) -> int:

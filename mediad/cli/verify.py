@@ -52,6 +52,8 @@ def verify(
     for name in reply["skipped"]:
         complain(f"mediactl: library {printable(name)} is not online and was not verified")
     left = sum(reply["counts"][state] for state in _BAD)
+    if left and not accept and not as_json:
+        complain("what is right as it is now: `mediactl verify --accept PATH`, a file or a folder")
     if accept:  # what cannot be read cannot be accepted
         left = reply["counts"]["unreadable"]
     return 1 if left or reply["skipped"] else 0

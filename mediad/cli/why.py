@@ -44,12 +44,23 @@ _DONE = {
     "expire": "deleted from the trash, where its time was over: {}",
     "adopt": "taken over where it lay, {}",
 }
+_UNDONE = {
+    "/.mediad/trash/": "undone: moved to the trash, as {}",
+    "/.mediad/quarantine/": "undone: put back into quarantine, as {}",
+}
 _STATES = {"intent": "begun, not finished: ", "reverted": "given up and put back: ", "done": ""}
 _THERE = {
     "there": "It is there, just as it was recorded.",
     "changed": "Something is there, but it was changed since.",
     "missing": "It is no longer there.",
     "unknown": "Whether it is there cannot be seen at this moment.",
+}
+_FOUND = {
+    "edited": "that it was edited since it was filed",
+    "changed": "that its content is another, though nobody seems to have written it: it may have rotted",
+    "moved": "that it was moved",
+    "missing": "that it was missing",
+    "unreadable": "that it could not be read",
 }
 
 
@@ -165,7 +176,12 @@ def rule(text: str) -> str:
 def where_now(story: _Story) -> str:
     """Where it is, and whether it really is there."""
     place = shown(story, "place")
-    return f"Its place now is {place}. {_THERE.get(story['place_state'], '')}" if place else ""
+    there = _THERE.get(story["place_state"], "")
+    if story["finding"]:
+        there = "It is there." if story["place_state"] == "there" else there
+        found = _FOUND.get(story["finding"], story["finding"])
+        there += f" But `mediactl verify` found on {_on(story['finding_time'])} {found}."
+    return f"Its place now is {place}. {there}" if place else ""
 
 
 def _candidates(story: _Story, on: Screen) -> list[str]:
@@ -204,11 +220,21 @@ def _source(source: str, tag: str) -> str:
 
 
 def _step(step: dict[str, Any], on: Screen) -> list[str]:
-    done = _DONE.get(step["action"], f"{step['action']}: {{}}").format(shown(step, "destination"))
+    done = _done(step["action"], shown(step, "destination"))
     note = f" ({step['note']})" if step["note"] else ""
     state = _STATES.get(step["state"], f"{step['state']}: ")
     numbers = f" [step {step['id']}, batch {step['batch']}]"
     return _prose(on, f"{full_text(step['time'])}  {state}{done}{note}{numbers}", first="  ", then=" " * 23)
+
+
+def _done(action: str, destination: str) -> str:
+    done = _DONE.get(action, f"{action}: {{}}")
+    if action == "undo":
+        done = next((text for part, text in _UNDONE.items() if part in destination), done)
+        done = done if destination else "undone; it stays where it is"
+    return (
+        done.format(destination) if destination else done.partition("{}")[0].removesuffix("as ").rstrip(" ,:")
+    )
 
 
 def _family(story: _Story) -> str:

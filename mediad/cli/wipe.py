@@ -82,4 +82,5 @@ def verdict(reply: Reply, on: Screen) -> list[str]:
         lines += [f"  {shown(file, 'path')}", f"      {printable(file['reason'])}"]
     if reply["omitted"]:
         lines.append(f"  and {count(reply['omitted'], 'file')} more")
-    return [*lines, on.paint(f"No: {message}.", "red")]
+    end = "" if message.endswith("?") else "."
+    return [*lines, on.paint(f"No: {message}{end}", "red")]

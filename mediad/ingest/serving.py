@@ -212,7 +212,14 @@ class Serving(Mapping[str, Served]):
             if renamed:
                 await self._renamed(renamed)
             for name in new:
+                watch = self._wanted.watches.get(name)
+                if watch is None:  # another configuration has come meanwhile
+                    continue
                 entry = await self._add(name)
+                now = self._wanted.watches.get(name)
+                if now is None or now.path != watch.path:  # whoever brought that starts what is wanted
+                    self._roster.remove(name)
+                    continue
                 served = Served(name, self._stages, self._watcher(name))
                 served.entry = entry
                 self.begin(served, follow=self._follow)

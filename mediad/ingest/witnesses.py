@@ -21,7 +21,7 @@ from mediad.ingest.folder import Folder
 from mediad.ingest.moves import digest_of
 from mediad.layout import key_of
 from mediad.library import OpenLibrary
-from mediad.model import Sighting, Stat
+from mediad.model import FileType, Sighting, Stat
 from mediad.store import catalogue, verifying
 from mediad.store.database import Database
 
@@ -40,7 +40,8 @@ async def index(
     """
 
     async def remember(chunk: Sequence[Sighting]) -> None:
-        found = [(seen.path, key_of(seen.path), seen.stat) for seen in chunk if not seen.excluded]
+        files = (seen for seen in chunk if seen.type is FileType.REGULAR and not seen.excluded)
+        found = [(seen.path, key_of(seen.path), seen.stat) for seen in files]
         await database.run(lambda connection: catalogue.remember_found(connection, row, found))
 
     def emit(chunk: Sequence[Sighting]) -> None:

@@ -55,8 +55,8 @@ class Examiner:
     def _examine(self, trip: Trip, work: Work, *, read: bool) -> None:
         shift = work.shift
         work.source = self._opened(trip, shift, read=read)
-        if shift.proof is not None and read:
-            self._see_proof(trip, work, shift.proof)
+        if shift.proof is not None:
+            self._see_proof(trip, work, shift.proof, read=read)
         if work.target is not None:
             self._see_free(trip, work.target)
 
@@ -107,19 +107,19 @@ class Examiner:
         except OSError:  # no lease to be had here: content and times have to do
             return False
 
-    def _see_proof(self, trip: Trip, work: Work, proof: Proof) -> None:
+    def _see_proof(self, trip: Trip, work: Work, proof: Proof, *, read: bool) -> None:
         """Read the other files now: what rests on them is done only while one has the same content."""
         failure = WitnessFailed("no other file has its content", path=work.shift.source.absolute)
         for spot in proof.spots:
             try:
-                self._see_one(trip, work, spot, shared=proof.shared)
+                self._see_one(trip, work, spot, shared=proof.shared, read=read)
             except WitnessFailed as error:
                 failure = error
             else:
                 return
         raise failure
 
-    def _see_one(self, trip: Trip, work: Work, spot: Spot, *, shared: bool) -> None:
+    def _see_one(self, trip: Trip, work: Work, spot: Spot, *, shared: bool, read: bool) -> None:
         assert work.source is not None
         try:
             directory, name = trip.parent(spot)
@@ -132,10 +132,10 @@ class Examiner:
                 if shared:
                     return
                 raise WitnessFailed("is the very same file", path=spot.absolute)
-            if (
-                there.size != ours.size
-                or moves.digest_of(self._files, fd, there.size, self._stopping) != work.shift.digest
-            ):
+            alike = there.size == ours.size
+            if alike and read:
+                alike = moves.digest_of(self._files, fd, there.size, self._stopping) == work.shift.digest
+            if not alike:
                 raise WitnessFailed("has other content now, so this is the only copy", path=spot.absolute)
         finally:
             self._files.close(fd)

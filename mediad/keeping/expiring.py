@@ -28,6 +28,7 @@ from mediad.store.database import Database
 from mediad.store.trashed import Trashed
 
 _EVERY = 3600.0  # seconds between looks
+_AGAIN = 86_400.0  # seconds until a file that had to stay is tried again
 _PAGE = 200
 
 log = logging.getLogger("mediad")
@@ -60,6 +61,7 @@ class Expirer:
         self._clock = clock
         self._look = look or functools.partial(moment, clock)
         self.kept: dict[int, int] = {}
+        self._refused: dict[int, float] = {}  # steps whose file stayed, and when that was found, monotonic
 
     async def keep(self) -> None:
         """Look now and then, until cancelled."""
@@ -82,10 +84,15 @@ class Expirer:
         while True:
             ask = functools.partial(_judged, library=library, after=after, until=until, keep=keep, now=now)
             over, after = await self._database.run(ask)
-            for group in grouped([_removal(one) for one in over]):
-                done = await self._relocator.carry_out(command, group)
-                removed += sum(one.step is not None for one in done)
-                kept += sum(one.step is None for one in done)
+            moment = self._clock.monotonic()
+            tried = [one for one in over if moment - self._refused.get(one.step, -_AGAIN) >= _AGAIN]
+            kept += len(over) - len(tried)
+            for group in grouped([_removal(one) for one in tried]):
+                for one in await self._relocator.carry_out(command, group):
+                    removed += one.step is not None
+                    kept += one.step is None
+                    if one.step is None:  # to read it all again each hour would be for nothing
+                        self._refused[one.item] = moment
             if not after:
                 break
         self.kept[library] = kept

@@ -113,7 +113,10 @@ class Mover:
 
     def _write_reason(self, work: Work, name: bytes, directory: int) -> None:
         shift = work.shift
-        text = f"{shift.action}: {shift.reason}\nfrom: {printable(shift.source.absolute)}\n"
+        text = f"{shift.action}: {shift.reason}\n"
+        if shift.action == "undo" and shift.will_be.get("reason"):  # why it is there again
+            text += f"reason: {shift.will_be['reason']}\n"
+        text += f"from: {printable(shift.source.absolute)}\n"
         work.reasoned = True
         try:
             moves.write_reason(self._files, name, directory, text)

@@ -22,7 +22,12 @@ _HIGHEST = 10_000  # suffix that is tried; nobody has more files of one name in 
 
 def by_hand(kept: Kept) -> bool:
     """Was it put where it is by somebody else: found, adopted, or moved by hand?"""
-    return kept.arrival is None or kept.state["code"] == "adopted" or kept.placed != kept.spot.path
+    return not _identified(kept) or kept.state["code"] == "adopted" or kept.placed != kept.spot.path
+
+
+def _identified(kept: Kept) -> bool:
+    """Was it looked into? Of what was only found, or only hashed, no date is known."""
+    return kept.evidence is not None
 
 
 def plan(
@@ -41,6 +46,9 @@ def plan(
         taken: does a file whose name compares equal lie there?
     """
     lead = files[0]
+    if not _identified(lead):
+        refused = "was never looked into: mediactl adopt dates it"
+        return _change(files, [file.spot for file in files], refused)
     media = MediaSet(_identity(lead), tuple(_identity(one) for one in files[1:]))
     place = planner.place_for(media.principal, watch)
     if place.ignore:

@@ -142,14 +142,19 @@ class Relocator:
 
     async def _see_answering(self, trip: Trip) -> None:
         """A filesystem that hangs holds up nobody else: nothing is asked of it."""
-        for load in trip.going:
+        hung: dict[bytes, str] = {}
+        asked = [spot for load in trip.going for spot in (*spots(load.change), *proofs(load.change))]
+        for root in {spot.root for spot in asked}:
+            pulse = self._pulses.setdefault(root, Pulse(_LOOK_LIMIT))
+            try:
+                await pulse.ask(functools.partial(_look_at, root))
+            except Hung as error:
+                hung[root] = error.what
+        for load in trip.going if hung else ():
             with load.ending():
-                for root in {spot.root for spot in spots(load.change)}:
-                    pulse = self._pulses.setdefault(root, Pulse(_LOOK_LIMIT))
-                    try:
-                        await pulse.ask(functools.partial(_look_at, root))
-                    except Hung as error:
-                        raise LibraryOffline(error.what, path=root) from error
+                for spot in (*spots(load.change), *proofs(load.change)):
+                    if spot.root in hung:
+                        raise LibraryOffline(hung[spot.root], path=spot.root)
 
     async def _in_thread(self, call: object, *arguments: object) -> None:
         await anyio.to_thread.run_sync(call, *arguments, limiter=self._thread)  # type: ignore[arg-type]
@@ -305,6 +310,13 @@ def spots(change: Change) -> Iterator[Spot]:
         yield shift.source
         if shift.target is not None:
             yield shift.target
+
+
+def proofs(change: Change) -> Iterator[Spot]:
+    """The other files that a change rests on."""
+    for shift in change.shifts:
+        if shift.proof is not None:
+            yield from shift.proof.spots
 
 
 def refusals(change: Change) -> Iterator[Done]:

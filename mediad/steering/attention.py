@@ -65,7 +65,10 @@ def _libraries(libraries: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
             continue
         why = f": {library['error']}" if library["error"] else ""
         hint = "" if why.endswith(")") else f" ({_LIBRARY[state]})"  # the error has a remedy of its own
-        command = f"df -h {_word(library['path'])}" if state == "full" else f"mediactl scan {name}"
+        adopt = f"mediactl adopt {name}"
+        command = adopt if why.endswith(f"{adopt})") else f"mediactl scan {name}"
+        if state == "full":
+            command = f"df -h {_word(library['path'])}"
         yield f"library-{state}", f"library {name} is {state}{why}{hint}", command
 
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 from mediad.config import Watch
 from mediad.control.calls import Call, Reply
 from mediad.control.protocol import path_fields, paths_from
-from mediad.errors import Refused, printable
+from mediad.errors import Misused, Refused, printable
 from mediad.files import Files
 from mediad.ingest.importing import Import
 from mediad.ingest.pipeline import Pipeline
@@ -48,7 +48,7 @@ class Importer:
         """Import what a call names; cancelled, it ends and can be gone on with.
 
         Raises:
-            InvalidParameter, Refused, NotPermitted, SourceGone: nothing was begun.
+            InvalidParameter, Misused, Refused, NotPermitted, SourceGone: nothing was begun.
         """
         asked = call.parameters
         paths = paths_from(asked)
@@ -66,11 +66,11 @@ class Importer:
     def _library(self, name: str | None) -> str:
         libraries = list(self._pipeline.config.libraries)
         if name is None and len(libraries) > 1:
-            raise Refused(
+            raise Misused(
                 f"there are several libraries ({', '.join(libraries)})", remedy="say --library NAME"
             )
         if name is not None and name not in libraries:
-            raise Refused(
+            raise Misused(
                 f'there is no library "{printable(name)}"', remedy=f"there are {', '.join(libraries)}"
             )
         if name is None and not libraries:

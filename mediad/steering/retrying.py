@@ -1,6 +1,7 @@
 """`Retry` and `Dismiss`: files that failed or are quarantined are taken again, or reported no more.
 
-What was undone, or has content that was moved to trash, is taken again, too, if it is named.
+What was undone, or has content that was moved to trash, is taken again, too, if it is named; so is a
+duplicate that stayed where it was, if it is named itself.
 """
 
 from __future__ import annotations
@@ -136,7 +137,9 @@ def _elsewhere(pipeline: Pipeline, found: Iterable[Troubled]) -> Iterable[_Verdi
         if trouble.kept is not None and trouble.library not in rows:
             yield _Verdict(trouble, None, "its library is away")
         elif trouble.kept is None and not _is_served(pipeline, trouble.watch):
-            yield _Verdict(trouble, None, "it came from what is no watch now")
+            imported = trouble.kind == "import"
+            why = "name it to mediactl import" if imported else "it came from what is no watch now"
+            yield _Verdict(trouble, None, why)
 
 
 def _is_served(pipeline: Pipeline, watch: str) -> bool:

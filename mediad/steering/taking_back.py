@@ -32,10 +32,11 @@ class TakingBack:
         self._planned = planned
         self._assumed: set[int] = set()
         self._filled: set[Spot] = set()
+        self._seen: set[_Head] = set()
 
     async def changes(self, ids: Sequence[int], paths: Sequence[bytes], since: int | None) -> Changes:
-        """What takes back these batches, steps and files, all since then, or the latest batch. What one page
-        has of a file is to be done before the next page is asked for.
+        """What takes back these batches, steps, files and folders, all since then, or the latest batch, each
+        set once. What one page has of a file is to be done before the next page is asked for.
 
         Args:
             since: microseconds since the epoch.
@@ -55,7 +56,8 @@ class TakingBack:
                 heads.append(found.head)
             else:
                 raise NotKnown(f"no batch and no step has the number {number}", remedy="see mediactl history")
-        heads += [await self._head_of(path) for path in paths]
+        for path in paths:
+            heads += await self._heads_of(path)
         if not asked and not heads:
             batch = await self._reader.run(undoable.latest_batch)
             asked = [] if batch is None else [functools.partial(undoable.heads_of_batch, batch=batch)]
@@ -74,7 +76,8 @@ class TakingBack:
 
     async def _each(self, heads: Sequence[_Head]) -> Changes:
         """Pages in which no file comes twice: of two steps the older one can be judged only afterwards."""
-        rest = list(heads)
+        rest = [head for head in heads if head not in self._seen]
+        self._seen.update(rest)
         while rest:
             ask = functools.partial(undoable.sets, heads=rest[:_PAGE])
             page: list[Change] = []
@@ -101,12 +104,22 @@ class TakingBack:
         self._filled.update(targets)
         return change
 
-    async def _head_of(self, path: bytes) -> tuple[int, int]:
+    async def _heads_of(self, path: bytes) -> set[_Head]:
+        """The set of this file, or of all below this folder."""
+
         def ask(connection: apsw.Connection) -> tuple[int, int] | None:
             subjects = whereabouts.about_path(connection, path)
             return next(filter(None, (undoable.head_of(connection, one) for one in subjects)), None)
 
         head = await self._reader.run(ask)
-        if head is None:
+        if head is not None:
+            return {head}
+        heads: set[_Head] = set()
+        for first in await self._reader.run(functools.partial(undoable.walks_below, path=path)):
+            walk: undoable.Walk | None = first
+            while walk is not None:
+                found, walk = await self._reader.run(functools.partial(undoable.heads_below, walk=walk))
+                heads |= found
+        if not heads:
             raise NotKnown("nothing was done with it that could be taken back", path=path)
-        return head
+        return heads

@@ -12,7 +12,7 @@ import anyio
 
 from mediad.control.calls import Call, Reply
 from mediad.control.protocol import InvalidParameter, path_fields
-from mediad.errors import NotKnown, Refused
+from mediad.errors import Misused, NotKnown, Refused
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.shelf import Shelf
 from mediad.keeping.verify import Inspection
@@ -56,11 +56,18 @@ class Verification:
         """Verify; the last reply.
 
         Raises:
-            InvalidParameter, NotKnown, Refused: nothing was looked at. Busy, LibraryOffline, OSError.
+            InvalidParameter, Misused, NotKnown, Refused: nothing was looked at.
+            Busy, LibraryOffline, OSError.
         """
         if (self._accept and not self._paths) or (self._resume and self._paths):
             raise InvalidParameter("accept" if self._accept else "resume")
         parts = [await self._part(path) for path in self._paths] if self._paths else self._all()
+        if self._accept and (whole := next((part for part in parts if not part.scope), None)):
+            raise Misused(
+                "is a whole library",
+                path=self._absolute(whole, b""),
+                remedy="name the files or folders that you have looked at",
+            )
         for part in parts:
             below = functools.partial(verifying.size_below, library=part.shelf.id, scope=part.scope)
             files, size = await self._pipeline.database.run(below)

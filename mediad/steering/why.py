@@ -84,13 +84,13 @@ async def _by_name(reader: Reader, name: bytes) -> list[Subject]:
             if on is None:
                 break
             at = on
-    if len(found) > 1:
+    if len({one.path for one in found.values()}) > 1:
         raise Ambiguous([one.path for one in found.values()][:_MOST_NAMED])
     return await reader.run(functools.partial(_about_each, subjects=list(found)))
 
 
 def _about_each(connection: apsw.Connection, subjects: Sequence[Subject]) -> list[Subject]:
-    return [one for subject in subjects for one in same_path(connection, subject)]
+    return list(dict.fromkeys(one for subject in subjects for one in same_path(connection, subject)))
 
 
 # --- Telling it --------------------------------------------------------------------------------------
@@ -102,8 +102,9 @@ async def _states(found: Sequence[Account], look: Look) -> list[str]:
 
     def look_at_all() -> None:
         for number, account in enumerate(found):
-            if account.place is not None:
-                states[number] = how_it_stands(look, account.place, account.size, account.mtime_ns)
+            place = account.place
+            if place.path is not None:
+                states[number] = how_it_stands(look, place.path, place.size, place.mtime_ns)
 
     await within_limit(look_at_all, None)
     return states[:]
@@ -113,14 +114,14 @@ def _story(account: Account, state: str) -> dict[str, object]:
     seen, dated = account.seen, account.dated
     own = Evidence.read(seen.evidence if seen else None)
     lead = Evidence.read(dated.evidence)
-    label = account.steps[-1].label if account.steps else ""
+    place, finding = account.place, account.finding
     return {
         **path_fields("source", account.source),
         "origin": account.origin,
-        "label": label or None,
+        "label": account.label or None,
         "seen": time_text(seen.seen) if seen else None,
-        "size": seen.size if seen else account.size,
-        "digest": account.digest.hex() if account.digest else None,
+        "size": place.size,
+        "digest": place.digest.hex() if place.digest else None,
         "outcome": seen.outcome if seen else None,
         "code": seen.code if seen else "found",
         "reason": seen.reason if seen else _FOUND,
@@ -138,8 +139,10 @@ def _story(account: Account, state: str) -> dict[str, object]:
         "doubts": own.texts("doubts"),
         "rule": own.text("why"),
         "steps": [_step(step) for step in account.steps],
-        **path_fields("place", account.place),
+        **path_fields("place", place.path),
         "place_state": state,
+        "finding": finding.state if finding else None,
+        "finding_time": time_text(finding.found) if finding else None,
         "companions": [path_text(path) for path in account.companions],
     }
 

@@ -74,8 +74,12 @@ def _arrive(connection: apsw.Connection, intent: Intent, now: int) -> int:
     )
     connection.execute(
         "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, outcome, code,"
-        " digest) VALUES (?, ?, ?, ?, 0, 0, 0, ?, 0, 'filed', 'found', ?)",
-        (intent.id, key, spot.path, intent.shift.size, now, intent.shift.digest),
+        " digest) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT mtime_ns FROM file WHERE library = ?5"
+        " AND name_key = ?6 AND path = ?3), 0), 0, 0, ?7, 0, 'filed', 'found', ?8)",
+        (
+            *(intent.id, key, spot.path, intent.shift.size, spot.library, key_of(spot.path)),
+            *(now, intent.shift.digest),
+        ),
     )
     return intent.id
 
@@ -147,6 +151,10 @@ def _finish(connection: apsw.Connection, step: _Step, placed: Stat | None, now: 
         _take_back(connection, step)
 
 
+# It is this very file, in another of its stories: it counts once.
+_SAME = "outcome = 'ignored' AND (size, mtime_ns, ino) = (?3, ?4, ?5)"
+
+
 def _set_arrival(
     connection: apsw.Connection, step: _Step, will_be: dict[str, object], placed: Stat | None
 ) -> None:
@@ -162,9 +170,10 @@ def _set_arrival(
             (placed.size, placed.mtime_ns, placed.ctime_ns, placed.ino, step.arrival),
         )
         connection.execute(  # others that were seen there have left
-            "UPDATE arrival SET stays = 0 WHERE id <> ?1 AND stays AND outcome NOT NULL"
+            "UPDATE arrival SET stays = 0, dismissed = dismissed OR (" + _SAME + ")"  # noqa: S608
+            " WHERE id <> ?1 AND stays AND outcome NOT NULL"
             " AND path = ?2 AND watch = (SELECT watch FROM arrival WHERE id = ?1)",
-            (step.arrival, step.destination),
+            (step.arrival, step.destination, placed.size, placed.mtime_ns, placed.ino),
         )
 
 

@@ -116,7 +116,7 @@ def of_library(connection: apsw.Connection, library: int, after: int) -> tuple[l
     upto = after + WINDOW
     rows = connection.execute(
         _KEPT.format(
-            "file.library = ? AND file.id > ? AND file.id <= ? AND file.role <> 'companion'"
+            "+file.library = ? AND file.id > ? AND file.id <= ? AND file.role <> 'companion'"
             " ORDER BY file.id LIMIT ?"
         ),
         (library, after, upto, _PAGE),

@@ -1,10 +1,11 @@
-"""What lies in a watch and is not taken by itself: it was undone, or its content was moved to trash.
+"""What lies in a watch and is not taken by itself: undone, a duplicate, or its content was moved to trash.
 
 Each question is part of a unit of work of a reader.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import apsw
@@ -17,8 +18,10 @@ _LEFT = """
 SELECT arrival.id, arrival.watch, arrival.path, arrival.outcome, arrival.code, arrival.reason, arrival.seen,
     arrival.size
 FROM arrival
-WHERE {chosen} AND arrival.outcome = 'ignored' AND arrival.code IN ('undone', 'trashed', 'deleted')
-    AND arrival.stays AND NOT EXISTS (
+WHERE {chosen} AND (
+        arrival.outcome = 'ignored' AND arrival.code IN ('undone', 'trashed', 'deleted')
+        OR arrival.outcome = 'duplicate' AND :duplicates
+    ) AND arrival.stays AND NOT EXISTS (
         SELECT 1 FROM arrival AS later
         WHERE later.watch = arrival.watch AND later.path = arrival.path AND later.id > arrival.id
             AND later.stays
@@ -60,16 +63,17 @@ def scopes(connection: apsw.Connection, path: bytes) -> list[Scope]:
 
 
 def left_at(connection: apsw.Connection, scope: Scope) -> list[Troubled]:
-    """The file of this path, and what else belongs to its set."""
-    named = _ask(connection, scope, "arrival.watch = :watch AND arrival.path = :path")
-    others = [other for one in named for other in _ask(connection, scope, _SET, arrival=one.id)]
+    """The file of this path, and what else belongs to its set; duplicates, too."""
+    ask = functools.partial(_ask, connection, scope, duplicates=True)
+    named = ask("arrival.watch = :watch AND arrival.path = :path")
+    others = [other for one in named for other in ask(_SET, arrival=one.id)]
     return list({one.id: one for one in (*named, *others)}.values())
 
 
 def left_below(
     connection: apsw.Connection, scope: Scope, after: bytes = b""
 ) -> tuple[list[Troubled], bytes | None]:
-    """What lies below the folder of this path, as far as one window shows it.
+    """What lies below the folder of this path and is no duplicate, as far as one window shows it.
 
     Args:
         after: where to go on.
@@ -95,7 +99,7 @@ def left_below(
 def _ask(connection: apsw.Connection, scope: Scope, chosen: str, **bounds: object) -> list[Troubled]:
     rows = connection.execute(
         _LEFT.format(chosen=chosen),
-        {"watch": scope.watch, "path": scope.path, **bounds},
+        {"watch": scope.watch, "path": scope.path, "duplicates": False, **bounds},
     )
     return [
         Troubled(

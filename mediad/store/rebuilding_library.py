@@ -20,7 +20,7 @@ from mediad.ingest.folder import Folder
 from mediad.ingest.moves import REASON, digest_of
 from mediad.layout import key_of
 from mediad.library import QUARANTINE, TRASH, OpenLibrary
-from mediad.model import Sighting, Stat
+from mediad.model import FileType, Sighting, Stat
 from mediad.store.backup import newest_id
 from mediad.store.changes import FOUND
 
@@ -108,6 +108,8 @@ class Looking:
         self._progress(f"looking at library {self._library.name}", self._looked, None)
         with self._connection:
             for seen in chunk:
+                if seen.type is not FileType.REGULAR:  # it has no content; whoever had its name is gone
+                    continue
                 self._connection.execute("INSERT OR IGNORE INTO temp.there VALUES (?)", (seen.path,))
                 if not seen.excluded and not self._is_known(seen.path, seen.stat):
                     self._connection.execute(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
 from mediad.layout import key_of
+from mediad.store import verifying
 from mediad.store.changes import FOUND
 from mediad.store.paths import below, under
 from mediad.store.whereabouts import Subject
@@ -25,6 +26,7 @@ class Told(NamedTuple):
         root: the batch's, and `label` its label, "" for none.
         library: the row of the library, and `path` what the step names in it.
         destination, witness: absolute.
+        shifted: it moved what mediad had taken before; see `store.changes`.
     """
 
     id: int
@@ -41,6 +43,28 @@ class Told(NamedTuple):
     destination: bytes | None
     witness_file: int | None
     witness: bytes | None
+    shifted: bool
+
+
+class Place(NamedTuple):
+    """Where a file should be now, None for nowhere any more, and what it should be there.
+
+    Attributes:
+        file: its row in the catalogue of what the libraries have, if it has one.
+    """
+
+    path: bytes | None
+    size: int
+    mtime_ns: int
+    digest: bytes | None
+    file: int | None = None
+
+
+class Finding(NamedTuple):
+    """What `mediactl verify` found of a library file that is not as it should be, and when."""
+
+    state: str
+    found: int
 
 
 class Dated(NamedTuple):
@@ -77,8 +101,8 @@ class Account:
     Attributes:
         origin: the name of the watch that it came from, or the folder of an import; "" if it was found.
         source: None if it was found in a library.
+        label: of the batch that brought it, "" for none.
         steps: oldest first.
-        place: where it should be now, with `size` and `mtime_ns` as they should be there.
         companions: the other files of its set.
     """
 
@@ -86,11 +110,10 @@ class Account:
     source: bytes | None
     seen: Seen | None
     dated: Dated
+    label: str
     steps: Sequence[Told]
-    place: bytes | None
-    size: int
-    mtime_ns: int
-    digest: bytes | None
+    place: Place
+    finding: Finding | None
     companions: Sequence[bytes]
 
 
@@ -103,14 +126,10 @@ def accounts(connection: apsw.Connection, subjects: Sequence[Subject]) -> list[A
 
 
 def _found(connection: apsw.Connection, file: int) -> Account:
-    row = connection.execute(
-        "SELECT library.path, file.path, file.size, file.mtime_ns, file.digest"
-        " FROM file JOIN library ON library.id = file.library WHERE file.id = ?",
-        (file,),
-    ).fetchone()
+    row = connection.execute("SELECT id, library FROM file WHERE id = ?", (file,)).fetchone()
     assert row is not None
-    root, path, size, mtime_ns, digest = row
-    return Account("", None, None, Dated(), (), under(root, path), size, mtime_ns, digest, ())
+    place = _in_library(connection, *row)
+    return Account("", None, None, Dated(), "", (), place, _finding(connection, place), ())
 
 
 def _arrived(connection: apsw.Connection, arrival: int) -> Account:
@@ -123,21 +142,21 @@ def _arrived(connection: apsw.Connection, arrival: int) -> Account:
     seen = Seen(*row)
     steps = _steps(connection, arrival)
     origin, root = origin_of(connection, seen.watch)
-    if root is None and steps:
-        root = steps[-1].root
+    brought = next((step for step in reversed(steps) if not step.shifted), None)
+    if root is None and brought is not None:
+        root = brought.root
     source = below(root, seen.path)
-    place, size, mtime_ns = _place(connection, seen, steps, source)
+    place = _place(connection, seen, steps, source)
     return Account(
         origin=origin,
         source=None if seen.watch.startswith(FOUND) else source,
         seen=seen,
         dated=_dated(connection, seen, steps),
+        label=brought.label if brought is not None else "",
         steps=steps,
         place=place,
-        size=size,
-        mtime_ns=mtime_ns,
-        digest=seen.digest,
-        companions=_companions(connection, steps, place),
+        finding=_finding(connection, place),
+        companions=_companions(connection, seen, steps, place.path),
     )
 
 
@@ -159,19 +178,22 @@ def origin_name(watch: str, kind: str | None, root: bytes | None) -> str:
 def _steps(connection: apsw.Connection, arrival: int) -> list[Told]:
     rows = connection.execute(
         "SELECT step.id, step.item, step.batch, step.time, step.action, step.state, step.note, batch.root,"
-        " batch.label, step.library, step.destination, library.path, witness.id, witness.path, home.path"
-        " FROM step JOIN batch ON batch.id = step.batch"
+        " batch.label, step.library, step.destination, iif(step.library IS NULL, place.root, library.path),"
+        " witness.id, witness.path, home.path, step.change IS NOT NULL"
+        " FROM step JOIN batch ON batch.id = step.batch JOIN arrival ON arrival.id = step.arrival"
+        " LEFT JOIN place ON place.key = arrival.watch"
         " LEFT JOIN library ON library.id = step.library"
         " LEFT JOIN file AS witness ON witness.id = step.witness"
         " LEFT JOIN library AS home ON home.id = witness.library"
         " WHERE step.arrival = ? ORDER BY step.id DESC LIMIT ?",
         (arrival, _MOST_STEPS),
     )
-    found = [
-        Told(*row[:11], below(row[11], row[10]), row[12], below(row[14], row[13]))  # type: ignore[call-arg]
-        for row in rows
-    ]
-    return found[::-1]
+    return [_told(row) for row in rows][::-1]
+
+
+def _told(row: Sequence[Any]) -> Told:
+    *own, path, root, witness, name, home, shifted = row
+    return Told(*own, path, below(root, path), witness, below(home, name), bool(shifted))  # type: ignore[call-arg]
 
 
 def _dated(connection: apsw.Connection, seen: Seen, steps: Sequence[Told]) -> Dated:
@@ -195,24 +217,45 @@ def _dated(connection: apsw.Connection, seen: Seen, steps: Sequence[Told]) -> Da
     return Dated() if row is None else Dated(*row)
 
 
-def _place(
-    connection: apsw.Connection, seen: Seen, steps: Sequence[Told], source: bytes | None
-) -> tuple[bytes | None, int, int]:
-    """Where the file should be, its size and mtime there."""
+def _place(connection: apsw.Connection, seen: Seen, steps: Sequence[Told], source: bytes | None) -> Place:
+    """Where the file should be. Of a library file its row has the last word."""
     for step in reversed(steps):
         if step.state == "done" and step.action == "expire":
-            return None, seen.size, seen.mtime_ns
+            return Place(None, seen.size, seen.mtime_ns, seen.digest)
         if step.state == "done" and step.library is None and step.path is not None:  # back where it was
             break
         if step.state == "done" and step.destination is not None and _stands(step, seen):
-            assert step.path is not None
-            row = connection.execute(
-                "SELECT size, mtime_ns FROM file"
-                " WHERE library = ? AND name_key = ? AND path = ? AND step = ?",
-                (step.library, key_of(step.path), step.path, step.id),
-            ).fetchone()
-            return step.destination, *(row or (seen.size, seen.mtime_ns))
-    return source, seen.size, seen.mtime_ns
+            row = _row_of(connection, step)
+            if row is not None:
+                return _in_library(connection, *row)
+            return Place(step.destination, seen.size, seen.mtime_ns, seen.digest)
+    return Place(source, seen.size, seen.mtime_ns, seen.digest)
+
+
+def _row_of(connection: apsw.Connection, step: Told) -> tuple[int, int] | None:
+    """The library file that a step put there, and its library. One that nobody brought names no step."""
+    assert step.path is not None
+    row = connection.execute(
+        "SELECT id, library FROM file WHERE step = ?1 UNION ALL"
+        " SELECT id, library FROM file WHERE library = ?2"
+        " AND name_key = ?3 AND path = ?4 AND step IS NULL AND (role = 'found' OR item = ?5) LIMIT 1",
+        (step.id, step.library, key_of(step.path), step.path, step.item),
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def _in_library(connection: apsw.Connection, file: int, library: int) -> Place:
+    """What a library file should be: somebody may have edited or moved it, and said so."""
+    root = connection.execute("SELECT path FROM library WHERE id = ?", (library,)).fetchone()
+    known = verifying.at(connection, file, library)
+    assert root is not None
+    assert known is not None
+    return Place(under(root[0], known.path), known.size, known.mtime_ns, known.digest, file)
+
+
+def _finding(connection: apsw.Connection, place: Place) -> Finding | None:
+    row = connection.execute("SELECT state, found FROM finding WHERE file = ?", (place.file,)).fetchone()
+    return None if row is None else Finding(*row)
 
 
 def _stands(step: Told, seen: Seen) -> bool:
@@ -223,7 +266,9 @@ def _stands(step: Told, seen: Seen) -> bool:
     return seen.outcome != "failed" if step.id >= seen.id else step.action == "quarantine"
 
 
-def _companions(connection: apsw.Connection, steps: Sequence[Told], place: bytes | None) -> list[bytes]:
+def _companions(
+    connection: apsw.Connection, seen: Seen, steps: Sequence[Told], place: bytes | None
+) -> list[bytes]:
     """The other files of the set, those that came later and those that stayed where they were among them."""
     if not steps:
         return []
@@ -236,13 +281,16 @@ def _companions(connection: apsw.Connection, steps: Sequence[Told], place: bytes
     )
     found = dict.fromkeys(under(*row) for row in filed)
     others = connection.execute(
-        "SELECT batch.root, coalesce(step.source, arrival.path), library.path,"
+        "SELECT coalesce(origin.path, iif(step.change IS NULL, batch.root, place.root), batch.root),"
+        " coalesce(step.source, arrival.path), iif(step.library IS NULL, place.root, library.path),"
         " iif(arrival.outcome = 'failed', NULL, step.destination)"
         " FROM step JOIN arrival ON arrival.id = step.arrival JOIN batch ON batch.id = step.batch"
         " LEFT JOIN library ON library.id = step.library"
-        " WHERE step.item = ? AND step.state = 'done'"
+        " LEFT JOIN library AS origin ON origin.id = step.origin"
+        " LEFT JOIN place ON place.key = arrival.watch"
+        " WHERE step.item = ? AND step.state = 'done' AND step.arrival <> ?"
         " ORDER BY step.id LIMIT ?",
-        (own.item, _MOST_COMPANIONS),
+        (own.item, seen.id, _MOST_COMPANIONS),
     )
     for root, path, library, destination in others:
         found[below(library, destination) or under(root, path)] = None

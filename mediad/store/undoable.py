@@ -10,8 +10,9 @@ import apsw
 
 from mediad.keeping.change import Bond, Spot, Taken
 from mediad.layout import key_of
+from mediad.store.left import scopes
 from mediad.store.reading import WINDOW
-from mediad.store.whereabouts import Subject
+from mediad.store.whereabouts import Subject, splits
 
 # What is passed over, 'leave', moved nothing.
 
@@ -192,3 +193,76 @@ def head_of(connection: apsw.Connection, subject: Subject) -> tuple[int, int] | 
         (subject.id,),
     ).fetchone()
     return (row[0], row[1]) if row else None
+
+
+# --- Folders -----------------------------------------------------------------------------------------
+
+
+_BELOW = 2000  # rows that one question looks at
+
+_LAST = """LEFT JOIN step AS head ON head.id = (
+    SELECT id FROM step AS last WHERE last.arrival = {} AND state = 'done' AND undone IS NULL
+        AND action NOT IN ('leave', 'undo', 'expire') ORDER BY id DESC LIMIT 1)"""
+_WALKS = {  # each along an index
+    "arrival": f"""SELECT arrival.path, arrival.id, head.item, head.batch
+        FROM arrival {_LAST.format("arrival.id")}
+        WHERE watch = :home AND (arrival.path, arrival.id) > (:key, :id) AND (:end IS NULL OR path < :end)
+        ORDER BY arrival.path, arrival.id LIMIT :limit""",  # noqa: S608
+    "file": f"""SELECT file.name_key, file.id, head.item, head.batch
+        FROM file JOIN step AS came ON came.id = file.step {_LAST.format("came.arrival")}
+        WHERE file.library = :home AND (name_key, file.id) > (:key, :id)
+            AND (:end IS NULL OR name_key < :end) AND substr(path, 1, length(:folder)) = :folder
+            AND NOT missing
+        ORDER BY name_key, file.id LIMIT :limit""",  # noqa: S608
+    "trashed": """SELECT source, id, item, batch FROM step
+        WHERE origin = :home AND (source, id) > (:key, :id) AND (:end IS NULL OR source < :end)
+            AND action = 'trash' AND state = 'done' AND undone IS NULL
+        ORDER BY source, id LIMIT :limit""",
+}
+
+
+class Walk(NamedTuple):
+    """How far a walk over what is recorded below a folder has come.
+
+    Attributes:
+        rows: which. home: a watch's key or a library's row. folder: below that, with its slash; b"" for all.
+        key, id: the last row that was looked at.
+    """
+
+    rows: str
+    home: str | int
+    folder: bytes
+    key: bytes = b""
+    id: int = 0
+
+
+def walks_below(connection: apsw.Connection, path: bytes) -> list[Walk]:
+    """What has to be walked to find all that came from below an absolute folder, lies there, or was moved
+    from there to trash.
+    """
+    folder = path.rstrip(b"/") + b"/"
+    found = [
+        Walk("arrival", scope.watch, scope.path and scope.path + b"/") for scope in scopes(connection, folder)
+    ]
+    for root, rest in splits(folder):
+        for (library,) in list(connection.execute("SELECT id FROM library WHERE path = ?", (root,))):
+            found += [Walk("file", library, rest), Walk("trashed", library, rest)]
+    return found
+
+
+def heads_below(connection: apsw.Connection, walk: Walk) -> tuple[set[tuple[int, int]], Walk | None]:
+    """The sets of the last steps that stand, as `head_of`, and where to go on; None at the end."""
+    start = key_of(walk.folder) if walk.rows == "file" else walk.folder
+    rows = connection.execute(
+        _WALKS[walk.rows],
+        {
+            "home": walk.home,
+            "folder": walk.folder,
+            "key": max(walk.key, start),
+            "id": walk.id,
+            "end": start[:-1] + b"0" if start else None,  # which comes next after a slash
+            "limit": _BELOW,
+        },
+    ).fetchall()
+    heads = {(item, batch) for _, _, item, batch in rows if item is not None}
+    return heads, walk._replace(key=rows[-1][0], id=rows[-1][1]) if len(rows) == _BELOW else None

@@ -21,10 +21,12 @@ from mediad.keeping.expiry_clock import Look
 from mediad.store.database import Database
 from tests import samples
 from tests.crash.faulty import Crash, Faults, FaultyDatabase, FaultyFiles
+from tests.crash.inline import inline
 from tests.steering import House, Steering
 from tests.system.once import picture
 from tests.trees import files
 
+pytestmark = pytest.mark.usefixtures("may_block")  # since nothing runs in threads
 REASON = b".reason.txt"
 SIDECAR = samples.xmp_sidecar(rating=1)
 BROKEN = samples.broken_jpeg(1)
@@ -177,7 +179,8 @@ def run(house: House, act: Act | None, faults: Faults, way: str, crash_at: int =
     )
     house.database = lambda connection: FaultyDatabase(connection, faults)
     try:
-        anyio.run(live)
+        with inline():
+            anyio.run(live)
     except BaseExceptionGroup as group:
         if group.split(Crash)[1] is not None:
             raise

@@ -47,7 +47,7 @@ def test_what_is_no_regular_file_is_ignored(tmp_path: Path) -> None:
             assert daemon.wait_for(name, "ignored").reason == f"is {what}"
         next_is_served(daemon)
         for name in names:
-            assert len(lines_about(daemon, name)) == 1
+            daemon.wait_until(lambda: len(lines_about(daemon, name)) == 1)  # noqa: B023
         assert daemon.filed() == {b"2022/2022-07-10/next.jpg": NEXT}
         assert {os.fsencode(name) for name in names} == daemon.left().keys()
 
@@ -129,7 +129,7 @@ def test_a_picture_that_claims_to_be_enormous(tmp_path: Path) -> None:
         next_is_served(daemon)
         for name in ("enormous.png", "enormous.jpg"):
             assert daemon.wait_until(lambda: daemon.outcome(name).outcome) in ("filed", "quarantined")  # noqa: B023
-            assert len(lines_about(daemon, name)) == 1
+            daemon.wait_until(lambda: len(lines_about(daemon, name)) == 1)  # noqa: B023
         peak = Path(f"/proc/{daemon.pid}/status").read_text("ascii").partition("VmHWM:")[2].split()[0]
         assert int(peak) < 200_000
 

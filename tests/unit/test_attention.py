@@ -120,6 +120,13 @@ def test_a_watch_that_is_away() -> None:
     assert one["command"] == "mediactl scan inbox"
 
 
+def test_a_marker_that_was_lost_is_written_again_by_adopting() -> None:
+    error = "/l: its marker is missing (if it is this library: mediactl adopt photos)"
+    (one,) = told(libraries=[library("offline", error)])
+    assert one["message"] == f"library photos is offline: {error}"
+    assert one["command"] == "mediactl adopt photos"
+
+
 def test_a_remedy_is_said_once() -> None:
     (one,) = told(libraries=[library("full", "/l: 1 GB free (make room or lower min_free)")])
     assert one["message"] == "library photos is full: /l: 1 GB free (make room or lower min_free)"

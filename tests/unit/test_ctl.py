@@ -193,6 +193,7 @@ def _loaded_by_the_interpreter() -> set[str]:
             ["mediactl: several", "  /a\\n", "  /b"],
         ),
         (failed("Refused", code="x", message="cannot be"), 1, ["mediactl: cannot be"]),
+        (failed("Refused", code="usage", message="say --library"), 2, ["mediactl: say --library"]),
         (failed("Busy", message="too many"), 75, ["mediactl: too many"]),
         (failed("Internal", message="see the log"), 70, ["mediactl: see the log"]),
         (
@@ -303,7 +304,7 @@ def test_wait_that_ends_before_all_was_looked_at(play: Played) -> None:
 
 
 def test_retry(play: Played, tmp_path: Path) -> None:
-    files = [
+    files: list[dict[str, object]] = [
         {"path": "/in/a.jpg", "path_b64": None, "retried": True, "reason": ""},
         {"path": "/in/\ufffd.jpg", "path_b64": "L2luL/8uanBn", "retried": False, "reason": "is gone"},
     ]
@@ -319,6 +320,9 @@ def test_retry(play: Played, tmp_path: Path) -> None:
     assert play(["retry", "-n"], Retry=answer)[1].startswith("would be tried again: /in/a.jpg\n")
     assert play.call == {"unparsed": False, "dry_run": True}
     assert json.loads(play(["retry", "--json"], Retry=answer)[1]) == {"files": files}
+    left = [{**one, "retried": False} for one in files]
+    assert play(["retry", "/in/a.jpg"], Retry=always({"files": left}))[0] == 1
+    assert play(["retry"], Retry=always({"files": left}))[0] == 0
     assert play(["retry"], Retry=always({"files": []}))[1] == "there is nothing to try again\n"
 
 
@@ -445,6 +449,7 @@ def test_history_as_json_is_an_object_a_line(play: Played) -> None:
         ({"action": "undo", "outcome": "ignored"}, "taken back"),
         ({"action": "undo", "outcome": "filed", "undone": True}, "taken back, undone"),
         ({"action": "refile"}, "refiled"),
+        ({"action": "leave", "outcome": None}, "left"),
         ({"action": "new", "outcome": None}, "new"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 from mediad.cli.ctl import main
 from mediad.cli.progress import Progress
 from mediad.cli.table import Screen
+from mediad.control.client import Client
 from tests.answering import DEFINITION, Answer, CannedDaemon, Document, always, failed
 
 Said = tuple[int, str, str]
@@ -326,9 +327,13 @@ def test_anything_else_is_no(play: Played, sit: Callable[..., Sitting], answer: 
     )
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError, 1)])
 def test_no_answer_is_no(
-    play: Played, sit: Callable[..., Sitting], monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    play: Played,
+    sit: Callable[..., Sitting],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    code: int,
 ) -> None:
     class Hanging(io.BytesIO):
         def readline(self, size: int | None = -1, /) -> bytes:
@@ -338,7 +343,7 @@ def test_no_answer_is_no(
     keyboard = io.TextIOWrapper(Hanging())
     keyboard.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stdin", keyboard)
-    assert play("refile", "a", Refile=planned(change(1)))[0] == 1
+    assert play("refile", "a", Refile=planned(change(1)))[0] == code
     assert terminal.shown()[-2:] == ["File 1 file (1.0 MB) anew? [y/N] ", "nothing was changed"]
 
 
@@ -425,6 +430,19 @@ def test_interrupted(play: Played, monkeypatch: pytest.MonkeyPatch) -> None:
         " `mediactl --socket control undo 84` takes that back\n"
     )
     assert play("undo", "-n", "--json", Undo=planned(change(1))) == (130, "", "")
+
+
+def test_interrupted_before_anything_was_heard(play: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(client: Client, method: str, parameters: object) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "stream", interrupt)
+    assert play("undo", "-y") == (
+        130,
+        "",
+        "interrupted; it may have begun: `mediactl --socket control history` shows what was done,"
+        " `mediactl --socket control undo BATCH` takes that back\n",
+    )
 
 
 # --- Progress ----------------------------------------------------------------------------------------

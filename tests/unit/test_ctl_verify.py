@@ -82,7 +82,9 @@ def test_exit_codes(
     got, call = run(place, "Verify", always(looked(*files, **others)), "verify", *arguments)
     assert got == code
     assert call["accept"] == ("--accept" in arguments)
-    assert ("films" in capsys.readouterr().err) == ("skipped" in others)
+    err = capsys.readouterr().err
+    assert ("films" in err) == ("skipped" in others)
+    assert ("verify --accept PATH" in err) == (code == 1 and not others and "--accept" not in arguments)
 
 
 def test_one_of_these_only(place: Path) -> None:
@@ -150,6 +152,12 @@ def test_anything_else_is_no(
 ) -> None:
     assert run(place, "SafeToWipe", answer, "safe-to-wipe", "/card")[0] == code
     assert "Yes" not in capsys.readouterr().out
+
+
+def test_a_question_ends_as_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = answered(safe=False, files=0, message="holds no files: is the card mounted?")
+    run(place, "SafeToWipe", always(empty), "safe-to-wipe", "/card")
+    assert "No: holds no files: is the card mounted?\n" in capsys.readouterr().out
 
 
 def test_no_in_words(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

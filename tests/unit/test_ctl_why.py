@@ -164,6 +164,24 @@ def test_the_story_of_a_photo() -> None:
             ["given up and put back: moved to /lib/2021/IMG_1.jpg (the library was full)"],
         ),
         ({"steps": [{**STEP, "action": "leave", "destination": None}]}, ["left where it was"]),
+        (
+            {"steps": [{**STEP, "action": "undo", "destination": "/in/a.jpg"}]},
+            ["undone: put back to /in/a.jpg ["],
+        ),
+        (
+            {"steps": [{**STEP, "action": "undo", "destination": "/l/.mediad/trash/a-1.jpg"}]},
+            ["undone: moved to the trash, as /l/.mediad/trash/a-1.jpg ["],
+        ),
+        (
+            {"steps": [{**STEP, "action": "undo", "destination": "/l/.mediad/quarantine/a-1.jpg"}]},
+            ["undone: put back into quarantine, as /l/.mediad/quarantine/a-1.jpg ["],
+        ),
+        ({"steps": [{**STEP, "action": "undo", "destination": None}]}, ["undone; it stays where it is ["]),
+        ({"steps": [{**STEP, "action": "expire", "destination": None}]}, ["its time was over ["]),
+        (
+            {"finding": "edited", "finding_time": "2026-02-03T10:00:00Z"},
+            ["It is there. But `mediactl verify` found on 2026-02-03 at", "that it was edited"],
+        ),
     ],
 )
 def test_other_stories(changes: dict[str, Any], words: list[str]) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from mediad.control.protocol import InvalidParameter
-from mediad.errors import Refused, SourceGone
+from mediad.errors import Misused, Refused, SourceGone
 from mediad.ingest import importing
 from tests import mounting, samples
 from tests.crash.faulty import Faults, FaultyFiles
@@ -180,9 +180,9 @@ async def test_into_another_library(house: House) -> None:
     (house.root / "films").mkdir()
     path = card(house, 1)
     async with house.life() as steering:
-        with pytest.raises(Refused, match="there are several libraries"):
+        with pytest.raises(Misused, match="there are several libraries"):
             await steering.call("Import", paths=[path])
-        with pytest.raises(Refused, match='there is no library "film"'):
+        with pytest.raises(Misused, match='there is no library "film"'):
             await steering.call("Import", paths=[path], library="film")
         reply = await steering.call("Import", paths=[path], library="films")
         assert reply["library"] == "films"

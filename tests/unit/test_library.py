@@ -141,8 +141,10 @@ def test_another_marker_is_another_library(root: Path, opened: Opener) -> None:
 
 def test_a_folder_that_is_missing_is_not_made(root: Path, opened: Opener) -> None:
     root.rmdir()
-    for known in (None, "some marker"):
-        assert isinstance(refusal(opened, root, known), LibraryOffline)
+    for known, end in ((None, "(mount it, or make the folder)"), ("some marker", "(mount it)")):
+        error = refusal(opened, root, known)
+        assert isinstance(error, LibraryOffline)
+        assert str(error).endswith(end)
     assert not root.exists()
 
 
@@ -288,7 +290,10 @@ def test_a_check_sees_that_the_marker_is_another(root: Path, opened: Opener, con
         (root / ".mediad/library.toml").unlink()
     else:
         (root / ".mediad/library.toml").write_text(content)
-    assert isinstance(refusal(library.check), LibraryOffline)
+    error = refusal(library.check)
+    assert isinstance(error, LibraryOffline)
+    assert "same folder" not in str(error)
+    assert ("mediactl adopt" in str(error)) == (content is None)
 
 
 def test_a_check_sees_what_is_mounted_over_it(root: Path, opened: Opener, tmpfs: Factory) -> None:

@@ -76,6 +76,17 @@ def test_all_is_hashed_where_there_is_no_backup(lost: Lost, capsys: pytest.Captu
     assert lost.totals() == {"filed": 2 * COUNT, "duplicate": COUNT}
 
 
+def test_what_is_no_regular_file_has_no_content(lost: Lost, capsys: pytest.CaptureFixture[str]) -> None:
+    first = lost.root / "photos" / os.fsdecode(min(lost.held()))
+    first.unlink()
+    os.mkfifo(first)
+    (lost.root / "photos/link.jpg").symlink_to(first)
+    lost.lose()
+    assert lost.rebuild() == 0
+    assert "library photos: 11 files known, 0 re-hashed, 1 missing" in capsys.readouterr().out
+    assert lost.query("SELECT count(*) FROM file WHERE NOT missing") == [(11,)]
+
+
 def flipped(path: Path) -> None:
     """Some bytes in every other page."""
     rng, content = random.Random(7), bytearray(path.read_bytes())

@@ -13,6 +13,7 @@ import pytest
 
 from mediad.ingest import lane, serving, witnesses
 from mediad.ingest.jobs import plan_group
+from mediad.ingest.roster import Entry
 from mediad.roots import Filesystem, filesystem
 from tests.steering import House
 from tests.system.once import picture
@@ -203,3 +204,28 @@ async def test_a_caller_who_leaves_does_not_cut_a_reload_in_two(
         await steering.call("Scan")
         assert await steering.rest() == "idle"
         assert library(house) == {b"a.jpg": picture(1)}
+
+
+async def test_a_watch_leaves_again_before_it_has_begun(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves while it is looked at what it lies on, and another one while that one waits for its turn."""
+    async with house.life() as steering:
+        await steering.rest()
+        serving_now = steering.pipeline.serving
+        before = steering.pipeline.config
+        add = serving_now._add
+
+        async def late(name: str) -> Entry:
+            entry = await add(name)
+            serving_now.adopt(before)
+            return entry
+
+        monkeypatch.setattr(serving_now, "_add", late)
+        for name in ("card", "phone"):
+            house.settings["watch"][name] = house.watched(name)
+            folder(house, name)
+        wanted = await anyio.to_thread.run_sync(house.config)
+        serving_now.adopt(wanted)
+        await serving_now._start_wanted()
+        assert set(serving_now) == {"inbox"}

@@ -106,6 +106,39 @@ async def test_of_a_watch_that_is_gone(house: House) -> None:
         assert (told["retried"], told["reason"]) == (False, "it came from what is no watch now")
 
 
+@pytest.mark.anyio
+async def test_a_duplicate_is_taken_again_if_it_is_named_itself(house: House) -> None:
+    house.settings["watch"]["inbox"]["action"] = "copy"
+    async with house.life() as steering:
+        house.put("inbox/a.jpg", picture(1))
+        assert await steering.rest() == "idle"
+        path = os.fsdecode(house.put("inbox/b.jpg", picture(1)))
+        assert await steering.rest() == "idle"
+        assert (await steering.totals())["duplicate"] == 1
+        with pytest.raises(NotKnown):
+            await steering.call("Retry", paths=[os.path.dirname(path)])
+        (told,) = (await steering.call("Retry", paths=[path]))["files"]
+        assert told["retried"]
+        assert await steering.rest() == "idle"
+        assert (await steering.totals())["duplicate"] == 1, "its witness is there"
+        (house.root / "photos/a.jpg").unlink()
+        await steering.call("Retry", paths=[path])
+        assert await steering.rest() == "idle"
+        assert library(house) == {"b.jpg"}
+
+
+@pytest.mark.anyio
+async def test_what_an_import_brought_is_named_to_import(house: House) -> None:
+    (house.root / "card").mkdir()
+    path = house.root / "card/a.jpg"
+    path.write_bytes(picture(1))
+    async with house.life() as steering:
+        await steering.call("Import", paths=[os.fspath(path.parent)])
+        await undone(house, steering)
+        (told,) = (await steering.call("Retry", paths=[os.fspath(path)]))["files"]
+        assert (told["retried"], told["reason"]) == (False, "name it to mediactl import")
+
+
 # --- The questions -----------------------------------------------------------------------------------
 
 

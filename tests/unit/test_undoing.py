@@ -18,6 +18,7 @@ from mediad.keeping import relocate
 from mediad.keeping.expiry_clock import Look
 from mediad.keeping.mover import Mover
 from mediad.keeping.trip import Trip
+from mediad.store import undoable
 from tests import samples
 from tests.crash.faulty import Faults, FaultyFiles
 from tests.steering import LIMIT, House, Steering
@@ -204,8 +205,49 @@ async def test_a_file_that_nobody_brought_is_trashed_and_comes_back(house: House
         assert trash(house) == [picture(7)]
         assert (house.root / "photos/old").is_dir()  # we did not make it
         assert await steering.totals() == {}
+        (story,) = (await steering.call("Why", path="mine.jpg"))["stories"]
+        assert story["place_state"] == "there"
         await undo(steering, paths=[path])
         assert library(house) == {b"old/mine.jpg": picture(7)}
+        for story in (await steering.call("Why", path="mine.jpg"))["stories"]:
+            assert (story["place"], story["place_state"]) == (path, "there")
+
+
+async def test_why_tells_of_what_was_taken_back(house: House) -> None:
+    card = house.root / "card"
+    card.mkdir()
+    source = card / "a.jpg"
+    source.write_bytes(picture(1))
+    async with house.life() as steering:
+        await steering.call("Import", paths=[os.fspath(card)], label="Norway")
+        await undo(steering)
+        (story,) = (await steering.call("Why", path=os.fspath(source)))["stories"]
+        assert story["steps"][-1]["destination"] == story["place"]
+        assert "/photos/.mediad/trash/" in story["place"]
+        assert (story["place_state"], story["companions"], story["label"]) == ("there", [], "Norway")
+
+
+async def test_a_set_that_was_taken_back_is_one_where_it_is(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        await undo(steering)
+        (story,) = (await steering.call("Why", path=os.fspath(house.root / "inbox/a.jpg")))["stories"]
+        assert story["steps"][-1]["destination"] == story["source"] == story["place"]
+        assert story["companions"] == [os.fspath(house.root / "inbox/a.xmp")]
+
+
+async def test_what_goes_back_into_quarantine_has_its_reason(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=samples.broken_jpeg(1))
+        assert await steering.totals() == {"quarantined": 1}
+        path = os.fspath(house.root / "inbox/a.jpg")
+        (story,) = (await steering.call("Why", path=path))["stories"]
+        answer = await undo(steering)
+        await undo(steering, ids=[answer["batch"]])
+        kept = files(house.root / "photos/.mediad/quarantine")
+        (text,) = (content for name, content in kept.items() if name.endswith(b".reason.txt"))
+        assert story["reason"]
+        assert f"\nreason: {story['reason']}\n" in text.decode()
 
 
 async def test_an_import_that_was_taken_back_stays_so(house: House) -> None:
@@ -317,6 +359,65 @@ async def test_all_since_then_is_taken_back_step_by_step(house: House, dry_run: 
         answer = await undo(steering, since="2020-01-01T00:00:00Z", dry_run=dry_run)
         assert (answer["done"], answer["refused"]) == (3, 0), answer["changes"]
         assert (inbox(house) == {}) is dry_run
+
+
+async def test_a_set_that_was_named_twice_is_taken_back_once(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        (row,) = (await steering.call("History", limit=1))["rows"]
+        answer = await undo(steering, since="2020-01-01T00:00:00Z", ids=[row["id"], row["batch"]])
+        assert (answer["done"], answer["refused"]) == (1, 0), answer["changes"]
+
+
+@pytest.mark.parametrize("folder", ["inbox/x", "inbox", "photos/2021", "photos", ""])
+async def test_all_below_a_folder_is_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.setattr(undoable, "_BELOW", 2)
+    for number in range(5):
+        house.put(f"inbox/x/{number}.jpg", picture(number))
+    house.put("inbox/x/4.xmp", SIDECAR)
+    before = inbox(house)
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+        assert inbox(house) == {}
+        answer = await undo(steering, paths=[os.fspath(house.root / folder)])
+        assert (answer["done"], answer["refused"]) == (6, 0), answer["changes"]
+        assert inbox(house) == before
+
+
+async def test_what_was_trashed_with_its_folder_comes_back_with_it(house: House) -> None:
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), b_jpg=picture(2))
+        folder = os.fspath(house.root / "photos/2021")
+        filed = library(house)
+        assert (await steering.call("Trash", paths=[folder]))["done"] == 2
+        assert (await undo(steering, paths=[folder]))["done"] == 2
+        assert library(house) == filed
+
+
+async def test_a_plan_sees_that_a_copy_is_the_last_one(house: House) -> None:
+    house.settings["watch"]["inbox"]["action"] = "copy"
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1))
+        (house.root / "inbox/a.jpg").unlink()
+        for dry_run in (True, False):
+            answer = await undo(steering, dry_run=dry_run)
+            assert (answer["done"], answer["refused"]) == (0, 1)
+            assert "only copy" in answer["changes"][0]["reason"]
+
+
+async def test_what_was_never_looked_into_is_not_filed_anew(house: House) -> None:
+    house.put("photos/old/mine.jpg", picture(7))
+    async with house.life() as steering:
+        await steering.rest()
+        path = os.fspath(house.root / "photos/old/mine.jpg")
+        await steering.call("Trash", paths=[path])
+        await undo(steering)
+        answer = await steering.call("Refile", paths=[path])
+        assert (answer["done"], answer["refused"]) == (0, 1)
+        assert "mediactl adopt" in answer["changes"][0]["reason"]
+        assert (await steering.call("Refile", library="photos"))["changes"] == []
 
 
 async def test_a_hard_link_is_taken_from_the_library_and_not_made_again(house: House) -> None:

@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from mediad.control.protocol import InvalidParameter, time_text
-from mediad.errors import NotKnown
+from mediad.errors import Misused, NotKnown
 from mediad.files import Files
 from mediad.keeping.verify_pace import Bucket, due
 from mediad.model import Stat
@@ -148,7 +148,10 @@ async def test_what_is_accepted_is_the_truth_from_now_on(house: House, filled: S
     (library / "IMG_3.jpg").unlink()
     house.put("photos/new.txt", b"text")
     await filled.call("Verify")
-    answer = await filled.call("Verify", paths=[str(library)], accept=True)
+    with pytest.raises(Misused, match="is a whole library"):
+        await filled.call("Verify", paths=[str(library / "IMG_1.jpg"), str(library)], accept=True)
+    names = ("IMG_1.jpg", "IMG_2.jpg", "IMG_3.jpg", "new.txt")
+    answer = await filled.call("Verify", paths=[str(library / name) for name in names], accept=True)
     assert all(file["accepted"] for file in answer["checked"])
     assert answer["counts"]["missing"] == 1
     assert await attention(filled) == {}

@@ -13,11 +13,11 @@ import pytest
 
 from mediad.errors import Ambiguous, NotKnown
 from mediad.layout import key_of
-from mediad.model import Taken
+from mediad.model import Stat, Taken
 from mediad.steering import looking
 from mediad.steering.evidence import Evidence
 from mediad.steering.why import why
-from mediad.store import journal, places, whereabouts
+from mediad.store import journal, places, verifying, whereabouts
 from tests.cataloguing import TAKEN, Past, a_stat, doubtful
 
 CANDIDATES = [
@@ -141,6 +141,8 @@ def test_the_whole_story(past: Past) -> None:
             "place": "/l/2021/\ufffd.jpg",
             "place_b64": "L2wvMjAyMS//LmpwZw==",
             "place_state": "missing",
+            "finding": None,
+            "finding_time": None,
             "companions": [],
         }
     ]
@@ -295,6 +297,34 @@ def test_a_library_file_that_was_edited_since_is_compared_with_what_is_known_now
     past.filed(b"a.jpg", b"a.jpg")
     past.connection.execute("UPDATE file SET size = 5, mtime_ns = 6")
     assert told(past, b"/w/a.jpg", look=lambda _: looks(5, 6))["place_state"] == "there"
+
+
+def test_what_somebody_accepted_is_what_should_be_there(past: Past) -> None:
+    past.filed(b"a.jpg", b"a.jpg")
+    file = past.file(b"a.jpg")
+    known = verifying.at(past.connection, file, 1)
+    assert known is not None
+    verifying.accept_moved(past.connection, 1, known, b"b.jpg", bytes(32), Stat(1, 1, 5, 6, 7))
+    story = told(past, b"/w/a.jpg", look=lambda _: looks(5, 6))
+    assert (story["size"], story["digest"], story["place"]) == (5, "00" * 32, "/l/b.jpg")
+    assert (story["place_state"], story["companions"]) == ("there", [])
+
+
+def test_what_a_look_found_changed_is_not_as_it_was_recorded(past: Past) -> None:
+    past.filed(b"a.jpg", b"a.jpg")
+    past.connection.execute("UPDATE file SET size = 5, mtime_ns = 6, digest = NULL")
+    story = told(past, b"/w/a.jpg", look=lambda _: looks(5, 6))
+    assert (story["place_state"], story["digest"]) == ("changed", "01" * 32)
+
+
+def test_what_verify_found_is_told(past: Past) -> None:
+    past.filed(b"a.jpg", b"a.jpg")
+    assert told(past, b"/w/a.jpg")["finding"] is None
+    past.connection.execute(
+        "INSERT INTO finding (file, state, found) SELECT id, 'changed', 7000000 FROM file"
+    )
+    story = told(past, b"/w/a.jpg")
+    assert (story["finding"], story["finding_time"]) == ("changed", "1970-01-01T00:00:07Z")
 
 
 def test_a_hung_filesystem_is_left_behind(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -56,3 +57,15 @@ async def test_a_library_file_that_is_read_to_be_compared_is_progress(
         assert await steering.rest() == "idle"
         assert sum(told) == len(content)
         assert not lane.in_thread
+
+
+async def test_what_is_no_regular_file_is_not_remembered(house: House) -> None:
+    house.put("photos/found.jpg", picture(1))
+    os.mkfifo(house.root / "photos/pipe.jpg")
+    (house.root / "photos/link.jpg").symlink_to("found.jpg")
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+        known = await steering.pipeline.stages.database.run(
+            lambda connection: connection.execute("SELECT path FROM file").fetchall()
+        )
+        assert known == [(b"found.jpg",)]

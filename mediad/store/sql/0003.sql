@@ -34,6 +34,9 @@ INSERT INTO file_anew (id, library, path, name_key, size, mtime_ns, digest, role
     SELECT id, library, path, name_key, size, mtime_ns, digest, role, item, missing, step FROM file ORDER BY id;
 DROP TABLE file;
 ALTER TABLE file_anew RENAME TO file;
+INSERT INTO sqlite_sequence (name, seq) SELECT 'file', 0
+    WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'file');
+UPDATE sqlite_sequence SET seq = max(seq, (SELECT coalesce(max(witness), 0) FROM step)) WHERE name = 'file';
 CREATE INDEX file_name ON file (library, name_key);
 CREATE INDEX file_digest ON file (digest) WHERE digest IS NOT NULL;
 CREATE INDEX file_unread ON file (size, library) WHERE digest IS NULL AND NOT missing;
