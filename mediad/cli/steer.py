@@ -100,15 +100,14 @@ def _left(queue: dict[str, int]) -> str:
 
 
 def retry(client: Client, arguments: Sequence[str], *, unparsed: bool, dry_run: bool, as_json: bool) -> int:
-    """Have failed and quarantined files tried again, all or these; returns 0, 1 if of these none is."""
+    """Have failed and quarantined files tried again, all or these; returns 0."""
     how = {"unparsed": unparsed, "dry_run": dry_run}
     files: list[dict[str, Any]] = []
     for request in in_requests("Retry", [absolute(path) for path in arguments], how):
         files += client.call("Retry", request, patience=None)["files"]
-    code = 1 if arguments and not any(file["retried"] for file in files) else 0
     if as_json:
         say_document({"files": files})
-        return code
+        return 0
     done = "would be tried again" if dry_run else "will be tried again"
     for file in files:
         what = done if file["retried"] else "not tried again"
@@ -116,7 +115,7 @@ def retry(client: Client, arguments: Sequence[str], *, unparsed: bool, dry_run: 
         say(f"{what}: {shown(file, 'path')}{reason}")
     if not files:
         say("there is nothing to try again")
-    return code
+    return 0
 
 
 def dismiss(client: Client, arguments: Sequence[str], *, as_json: bool) -> int:

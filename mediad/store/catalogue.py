@@ -111,10 +111,9 @@ def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:
     stat = sighting.stat
     row = connection.execute(
         "SELECT outcome FROM arrival WHERE watch = ? AND path = ? AND stays"
-        " AND outcome IN ('duplicate', 'failed', 'ignored', 'quarantined')"
+        " AND outcome IN ('failed', 'ignored', 'quarantined')"
         " AND (outcome, code) IS NOT ('failed', 'reverted')"
-        " AND (outcome IN ('duplicate', 'ignored') AND (size, mtime_ns, ino) = (?, ?, ?)"
-        "  OR outcome <> 'duplicate' AND NOT EXISTS ("
+        " AND ((outcome, size, mtime_ns, ino) = ('ignored', ?, ?, ?) OR NOT EXISTS ("
         "  SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.change NOT NULL"
         "  AND step.state <> 'reverted'))",
         (sighting.watch, sighting.path, stat.size, stat.mtime_ns, stat.ino),

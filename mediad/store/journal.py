@@ -90,7 +90,7 @@ def replace_earlier(connection: apsw.Connection, arrival: int, sighting: Sightin
             connection.execute(
                 "UPDATE arrival SET stays = 0, dismissed = dismissed OR ?1,"
                 " reason = iif(?1, reason || '; taken again since', reason) WHERE id = ?2",
-                (same and outcome in ("ignored", "duplicate"), earlier),
+                (same and outcome == "ignored", earlier),
             )
             continue
         connection.execute("UPDATE step SET arrival = ? WHERE arrival = ?", (arrival, earlier))

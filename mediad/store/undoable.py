@@ -253,7 +253,7 @@ def walks_below(connection: apsw.Connection, path: bytes) -> list[Walk]:
 def heads_below(connection: apsw.Connection, walk: Walk) -> tuple[set[tuple[int, int]], Walk | None]:
     """The sets of the last steps that stand, as `head_of`, and where to go on; None at the end."""
     start = key_of(walk.folder) if walk.rows == "file" else walk.folder
-    rows = connection.execute(
+    rows: list[tuple[Any, ...]] = connection.execute(
         _WALKS[walk.rows],
         {
             "home": walk.home,
@@ -265,4 +265,7 @@ def heads_below(connection: apsw.Connection, walk: Walk) -> tuple[set[tuple[int,
         },
     ).fetchall()
     heads = {(item, batch) for _, _, item, batch in rows if item is not None}
-    return heads, walk._replace(key=rows[-1][0], id=rows[-1][1]) if len(rows) == _BELOW else None
+    if len(rows) < _BELOW:
+        return heads, None
+    key, id_, *_ = rows[-1]
+    return heads, walk._replace(key=key, id=id_)

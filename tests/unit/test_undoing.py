@@ -361,11 +361,13 @@ async def test_all_since_then_is_taken_back_step_by_step(house: House, dry_run: 
         assert (inbox(house) == {}) is dry_run
 
 
-async def test_a_set_that_was_named_twice_is_taken_back_once(house: House) -> None:
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_set_that_was_named_twice_is_taken_back_once(house: House, dry_run: bool) -> None:
     async with house.life() as steering:
         await taken(house, steering, a_jpg=picture(1))
         (row,) = (await steering.call("History", limit=1))["rows"]
-        answer = await undo(steering, since="2020-01-01T00:00:00Z", ids=[row["id"], row["batch"]])
+        ids = [row["id"], row["batch"]]
+        answer = await undo(steering, since="2020-01-01T00:00:00Z", ids=ids, dry_run=dry_run)
         assert (answer["done"], answer["refused"]) == (1, 0), answer["changes"]
 
 
