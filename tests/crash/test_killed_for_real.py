@@ -143,7 +143,8 @@ class World:
 
     def look(self) -> invariants.Now:
         now = invariants.look(self.watches, self.library, self.state / "catalogue.db")
-        now.private.pop(b"catalogue.db", None)  # the library's own backup
+        for name in BACKUP:
+            now.private.pop(name, None)
         return now
 
     def kept(self) -> Kept:
@@ -151,9 +152,13 @@ class World:
         found: Kept = Counter()
         for name, root in {**self.watches, "library": self.library}.items():
             for path, content in files(root).items():
-                if not path.endswith((b".reason.txt", b"/library.toml", b"/lock", b".db")):
+                if not path.endswith((b".reason.txt", b"/library.toml", b"/lock", *BACKUP)):
                     found[name, path.rpartition(b"/")[0], content] += 1
         return found
+
+
+BACKUP = (b"catalogue.db", b"tmp/0.copy")
+"""A library's own backup, and what it is while the daemon is just writing it."""
 
 
 def _copy(source: Path, target: Path) -> None:

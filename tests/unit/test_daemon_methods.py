@@ -199,7 +199,7 @@ async def test_a_scan_of_what_is_away(house: House) -> None:
         assert library["state"] == "offline"
         attention = (await steering.call("Status"))["attention"]
         assert [one["code"] for one in attention] == ["library-offline", "watch-offline"]
-        assert attention[0]["command"] == "mediactl scan photos"
+        assert attention[0]["command"] == "mediactl adopt photos"  # only its marker is missing
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.001])
