@@ -123,7 +123,7 @@ def nothing_is_half_done(rest: Rest) -> Iterator[str]:
         yield from (f"{watch}/{path!r} is left aside" for path in found if b".mediad-" in path)
     for library, found in rest.private.items():
         for path in found:
-            if path.startswith(b"tmp/"):
+            if path.startswith(b"tmp/") and path != b"tmp/0.copy":  # the daily backup, just being written
                 yield f"{library}: {path!r} is left behind"
             elif path.startswith((b"trash/", b"quarantine/")):
                 partner = path.removesuffix(REASON) if path.endswith(REASON) else path + REASON
