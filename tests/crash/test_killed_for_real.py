@@ -10,6 +10,7 @@ Every fifth time it is killed in its second life, too; every time with MEDIAD_EX
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import tomli_w
@@ -142,7 +144,7 @@ class World:
         return invariants.Before(self.dropped, {**FOUND, **UNKNOWN})
 
     def look(self) -> invariants.Now:
-        now = invariants.look(self.watches, self.library, self.state / "catalogue.db")
+        now = _steady(lambda: invariants.look(self.watches, self.library, self.state / "catalogue.db"))
         for name in BACKUP:
             now.private.pop(name, None)
         return now
@@ -151,14 +153,23 @@ class World:
         """Every content, and the folder where it lies; names in private folders have numbers in them."""
         found: Kept = Counter()
         for name, root in {**self.watches, "library": self.library}.items():
-            for path, content in files(root).items():
+            for path, content in _steady(functools.partial(files, root)).items():
                 if not path.endswith((b".reason.txt", b"/library.toml", b"/lock", *BACKUP)):
                     found[name, path.rpartition(b"/")[0], content] += 1
         return found
 
 
+T = TypeVar("T")
+
 BACKUP = (b"catalogue.db", b"tmp/0.copy")
 """A library's own backup, and what it is while the daemon is just writing it."""
+
+
+def _steady(look: Callable[[], T]) -> T:
+    """What a look shows during which no backup was renamed."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return look()
 
 
 def _copy(source: Path, target: Path) -> None:
