@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mediad.errors import MediadError, SourceChanged
 from mediad.files import Dirs, Tree, library_error, source_error, system_error
@@ -71,6 +73,30 @@ class Task:
         return self.action in ("move", "trash", "quarantine")
 
 
+class Ends(Protocol):
+    """A set on its way, which an error ends."""
+
+    error: MediadError | None
+
+
+@contextlib.contextmanager
+def ending(load: Ends, path: bytes, stopped: str) -> Iterator[None]:
+    """What goes wrong inside ends this set, and no other.
+
+    Args:
+        path: that of which an error of the system is told.
+        stopped: what is told where mediad stops.
+    """
+    try:
+        yield
+    except MediadError as error:
+        load.error = error
+    except InterruptedError:
+        load.error = SourceChanged(stopped)
+    except OSError as error:
+        load.error = system_error(error, path)
+
+
 @dataclass(slots=True)
 class Job:
     """A set on its way; `error` says why it came to nothing, and `failed_witness` which file did not hold.
@@ -92,17 +118,9 @@ class Job:
         """The files that it has tasks for."""
         return [task.step.identity.sighting for task in self.tasks]
 
-    @contextlib.contextmanager
-    def ending(self) -> Iterator[None]:
+    def ending(self) -> AbstractContextManager[None]:
         """What goes wrong inside ends this job, and no other."""
-        try:
-            yield
-        except MediadError as error:
-            self.error = error
-        except InterruptedError:
-            self.error = SourceChanged("was handed back because mediad stops")
-        except OSError as error:
-            self.error = system_error(error, self.plan.set.principal.sighting.path)
+        return ending(self, self.plan.set.principal.sighting.path, "was handed back because mediad stops")
 
 
 @dataclass(slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from mediad.errors import InputOutput, MediadError, SourceChanged, SourceGone
+from mediad.errors import MediadError, SourceGone
 from mediad.files import Dirs, Files, Tree
 from mediad.ingest import moves
+from mediad.ingest.group import ending
 from mediad.keeping.change import Change, Shift, Spot
 from mediad.model import Stat
 from mediad.roots import filesystem
@@ -44,17 +44,10 @@ class Load:
     works: list[Work]
     error: MediadError | None = None
 
-    @contextlib.contextmanager
-    def ending(self) -> Iterator[None]:
+    def ending(self) -> AbstractContextManager[None]:
         """What goes wrong inside ends this set, and no other."""
-        try:
-            yield
-        except MediadError as error:
-            self.error = error
-        except InterruptedError:
-            self.error = SourceChanged("was left where it is because mediad stops")
-        except OSError as error:
-            self.error = InputOutput(error.strerror or str(error), path=self.works[0].shift.source.absolute)
+        path = self.works[0].shift.source.absolute
+        return ending(self, path, "was left where it is because mediad stops")
 
 
 @dataclass(slots=True)

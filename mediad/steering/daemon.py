@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mediad.events import MOST, Event
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
+from mediad.ingest.shelf import Shelf
 from mediad.model import Waiting
 from mediad.steering.adopting import Adopter
 from mediad.steering.changing import Changing
@@ -155,11 +156,7 @@ class Daemon:
         watches = [one for name, one in self._pipeline.serving.watches.items() if not names or name in names]
         shelves = [one for one in self._pipeline.shelves if not names or one.settings.name in names]
         before = {one.name: one.watcher.found_by_scan for one in watches if one.watcher is not None}
-        async with anyio.create_task_group() as looks:
-            for served in watches:
-                looks.start_soon(self._look, served)
-            for shelf in shelves:
-                looks.start_soon(self._pipeline.shelves.look, shelf)
+        await self._look_at(watches, shelves)
         told: list[dict[str, object]] = []
         for served in watches:
             if served.watcher is not None:
@@ -169,6 +166,13 @@ class Daemon:
             files, _ = self._pipeline.recorder.holdings.get(shelf.id, (0, 0))
             told.append(_look("library", shelf.settings.name, shelf.state, shelf.error, files))
         return {"looks": told}
+
+    async def _look_at(self, watches: Iterable[Served], shelves: Iterable[Shelf]) -> None:
+        async with anyio.create_task_group() as looks:
+            for served in watches:
+                looks.start_soon(self._look, served)
+            for shelf in shelves:
+                looks.start_soon(self._pipeline.shelves.look, shelf)
 
     async def _look(self, served: Served) -> None:
         """Have a watch looked at, until what that showed has been taken note of."""
@@ -184,9 +188,8 @@ class Daemon:
         with anyio.move_on_after(math.inf if seconds is None else seconds):
             await self._pipeline.all_served()
             await self._pipeline.recovered()
-            async with anyio.create_task_group() as looks:
-                for served in self._pipeline.serving.watches.values():
-                    looks.start_soon(self._look, served)
+            # what was full or away may be well again, and then nothing is held
+            await self._look_at(self._pipeline.serving.watches.values(), self._pipeline.shelves)
             await self._pipeline.rest()
             result = "held" if self._held() else "idle"
         return {"result": result, "queue": counts_document(total(self._pipeline.counts().values()))}

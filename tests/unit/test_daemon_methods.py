@@ -13,9 +13,9 @@ import pytest
 from mediad.control.calls import Call, ExpectedMore, Shared
 from mediad.control.peer import Peer
 from mediad.control.protocol import InvalidParameter, paths_parameters
-from mediad.errors import Ambiguous, NoSuchName, NotKnown, NotPermitted
+from mediad.errors import Ambiguous, LibraryFull, NoSuchName, NotKnown, NotPermitted
 from mediad.events import MOST
-from mediad.ingest import intake
+from mediad.ingest import intake, shelves
 from tests import samples
 from tests.steering import LIMIT, ROOT, House, other, stall
 from tests.system.once import picture
@@ -488,3 +488,14 @@ async def test_monitor_tells_how_much_was_lost(house: House) -> None:
         *range(MOST),
         *range(MOST + 10, 2 * MOST + 10),
     ]
+
+
+async def test_wait_sees_that_a_library_has_room_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelves, "_LOOK_AGAIN", 3600.0)
+    async with house.life() as steering:
+        shelf = steering.pipeline.shelves["photos"]
+        steering.pipeline.shelves.fault(shelf, LibraryFull("no space is left"))
+        house.put("inbox/a.jpg", picture(1))
+        assert shelf.state == "full"
+        assert await steering.rest() == "idle"
+        assert (await steering.totals())["filed"] == 1
