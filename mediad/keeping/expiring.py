@@ -27,7 +27,9 @@ from mediad.store import trashed
 from mediad.store.database import Database
 from mediad.store.trashed import Trashed
 
-_EVERY = 3600.0  # seconds between looks
+# Seconds between looks, and before the first: libraries are online by then, and a machine that has just been
+# switched on has set its clock (`keeping.expiry_clock`), also one that runs for half an hour a day.
+_EVERY = 960.0
 _AGAIN = 86_400.0  # seconds until a file that had to stay is tried again
 _PAGE = 200
 
@@ -66,8 +68,8 @@ class Expirer:
     async def keep(self) -> None:
         """Look now and then, until cancelled."""
         while True:
-            await self.once()
             await anyio.sleep(_EVERY)
+            await self.once()
 
     async def once(self) -> int:
         """Look at all trash now; returns how many files were removed."""

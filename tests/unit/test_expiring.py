@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
+import apsw
 import pytest
 
 from mediad.clock import Clock
+from mediad.keeping import expiring
 from mediad.keeping.expiry_clock import Look
-from tests.steering import House, Steering
+from tests.steering import LIMIT, House, Steering
 from tests.system.once import picture
 from tests.trees import files
 
@@ -75,6 +78,21 @@ async def test_two_looks_a_day_apart_end_it(house: House) -> None:
         again = await steering.call("Undo", ids=[row["id"] for row in rows if row["action"] == "undo"])
         assert again["done"] == 1, again
         assert (house.root / "inbox/b.jpg").exists() is False
+
+
+async def test_the_daemon_looks_by_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiring, "_EVERY", 0.01)
+    async with house.life() as steering:
+        await fill(house, steering)
+        at(steering, 31)
+        looked = "SELECT count(*) FROM expiring"
+        with anyio.fail_after(LIMIT):
+            while await steering.database.run(lambda connection: connection.execute(looked).fetchone()) != (
+                2,
+            ):
+                await steering.pipeline.changed(0.01)
+        at(steering, 33)
+        await steering.until(lambda: trash(house) == {})
 
 
 async def test_what_is_kept_for_ever_stays(house: House) -> None:
