@@ -9,35 +9,22 @@ import anyio
 import apsw
 import pytest
 
-from mediad.clock import Clock
 from mediad.keeping import expiring
-from mediad.keeping.expiry_clock import Look
 from tests.steering import LIMIT, House, Steering
 from tests.system.once import picture
 from tests.trees import files
+from tests.undoing import DAY, at, moving
 
 pytestmark = pytest.mark.anyio
-DAY = 86_400
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    (tmp_path / "house").mkdir()
-    found = House(tmp_path / "house")
-    found.settings["library"]["photos"]["layout"] = "{name}"
-    found.settings["watch"]["inbox"]["action"] = "move"
-    return found
+    return moving(tmp_path, "{name}")
 
 
 def trash(house: House) -> dict[bytes, bytes]:
     return files(house.root / "photos/.mediad/trash")
-
-
-def at(steering: Steering, days: float) -> None:
-    """From now on it is so many days later, by all clocks."""
-    seconds = round(days * DAY)
-    look = Look("boot", 1000 + seconds, Clock().micros() + seconds * 1_000_000)
-    steering.pipeline.expirer._look = lambda: look
 
 
 async def fill(house: House, steering: Steering) -> str:
@@ -85,11 +72,12 @@ async def test_the_daemon_looks_by_itself(house: House, monkeypatch: pytest.Monk
     async with house.life() as steering:
         await fill(house, steering)
         at(steering, 31)
-        looked = "SELECT count(*) FROM expiring"
+
+        def looked(connection: apsw.Connection) -> bool:
+            return connection.execute("SELECT count(*) FROM expiring").fetchone() == (2,)
+
         with anyio.fail_after(LIMIT):
-            while await steering.database.run(lambda connection: connection.execute(looked).fetchone()) != (
-                2,
-            ):
+            while not await steering.database.run(looked):
                 await steering.pipeline.changed(0.01)
         at(steering, 33)
         await steering.until(lambda: trash(house) == {})

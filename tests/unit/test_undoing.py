@@ -10,12 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
-from mediad.clock import Clock
 from mediad.errors import CatalogueBroken
 from mediad.files import Files
 from mediad.ingest import moves
 from mediad.keeping import relocate
-from mediad.keeping.expiry_clock import Look
 from mediad.keeping.mover import Mover
 from mediad.keeping.trip import Trip
 from mediad.store import undoable
@@ -24,6 +22,7 @@ from tests.crash.faulty import Faults, FaultyFiles
 from tests.steering import LIMIT, House, Steering
 from tests.system.once import picture
 from tests.trees import files
+from tests.undoing import at, inbox, library, moving, trash
 
 pytestmark = pytest.mark.anyio
 SIDECAR = samples.xmp_sidecar(rating=1)
@@ -31,27 +30,7 @@ SIDECAR = samples.xmp_sidecar(rating=1)
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    (tmp_path / "house").mkdir()
-    found = House(tmp_path / "house")
-    found.settings["library"]["photos"]["layout"] = "{taken:%Y}/{name}"
-    found.settings["watch"]["inbox"]["action"] = "move"
-    return found
-
-
-def inbox(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "inbox")
-
-
-def library(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "photos", without={b".mediad"})
-
-
-def trash(house: House) -> list[bytes]:
-    return sorted(
-        content
-        for name, content in files(house.root / "photos/.mediad/trash").items()
-        if not name.endswith(b".reason.txt")
-    )
+    return moving(tmp_path)
 
 
 async def taken(house: House, steering: Steering, **named: bytes) -> None:
@@ -534,8 +513,7 @@ async def test_the_last_copy_never_expires(house: House) -> None:
         await taken(house, steering, b_jpg=picture(1))
         (house.root / "photos/2021/a.jpg").write_bytes(bytes(len(picture(1))))
         for days in (31, 33):
-            look = Look("boot", days * 86_400, Clock().micros() + days * 86_400_000_000)
-            steering.pipeline.expirer._look = lambda look=look: look  # type: ignore[misc]
+            at(steering, days)
             assert await steering.pipeline.expirer.once() == 0
         assert trash(house) == [picture(1)]
         (problem,) = (await steering.call("Status"))["attention"]

@@ -9,44 +9,25 @@ from typing import Any
 import apsw
 import pytest
 
-from mediad.keeping.expiry_clock import Look
 from mediad.model import Stat
 from mediad.store import catalogue
 from mediad.store.database import open_database
 from tests import samples
 from tests.steering import House, Steering
 from tests.system.once import picture
-from tests.trees import files
+from tests.undoing import at, inbox, library, moving, trash
 
 pytestmark = pytest.mark.anyio
-DAY = 86_400
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    (tmp_path / "house").mkdir()
-    found = House(tmp_path / "house")
-    found.settings["library"]["photos"]["layout"] = "{taken:%Y}/{name}"
-    found.settings["watch"]["inbox"]["action"] = "move"
-    return found
+    return moving(tmp_path)
 
 
 def copying(house: House) -> House:
     house.settings["watch"]["inbox"]["action"] = "copy"
     return house
-
-
-def inbox(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "inbox")
-
-
-def library(house: House) -> dict[bytes, bytes]:
-    return files(house.root / "photos", without={b".mediad"})
-
-
-def trash(house: House) -> list[bytes]:
-    found = files(house.root / "photos/.mediad/trash")
-    return [content for name, content in found.items() if not name.endswith(b".reason.txt")]
 
 
 async def taken(house: House, steering: Steering, name: str, content: bytes) -> str:
@@ -112,11 +93,9 @@ async def test_a_copy_that_was_taken_back_expires_though_it_was_taken_again(hous
         await steering.call("Retry", paths=[path])
         assert await steering.rest() == "idle"
         assert trash(house) == [picture(1)]
-        expirer, now = steering.pipeline.expirer, steering.pipeline.clock.micros()
-        for day in (31, 33):
-            look = Look("boot", day * DAY, now + day * DAY * 1_000_000)
-            expirer._look = lambda look=look: look  # type: ignore[misc]
-            await expirer.once()
+        for days in (31, 33):
+            at(steering, days)
+            await steering.pipeline.expirer.once()
         assert (trash(house), library(house)) == ([], {b"2021/a.jpg": picture(1)})
 
 
