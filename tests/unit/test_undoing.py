@@ -541,3 +541,31 @@ async def test_a_folder_that_hangs_holds_up_nobody_else(
         path = os.fspath(house.root / "photos/2021/a.jpg")
         assert (await steering.call("Trash", paths=[path]))["done"] == 1
         gate.set()
+
+
+async def test_the_story_of_what_trash_has_no_longer_does_not_call_it_its_own_companion(house: House) -> None:
+    """And not of the file itself."""
+    async with house.life() as steering:
+        await taken(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        path = os.fspath(house.root / "photos/2021/a.jpg")
+        trashed = (await steering.call("Trash", paths=[path]))["changes"]
+        for days in (31, 33):
+            at(steering, days)
+            await steering.pipeline.expirer.once()
+        assert trash(house) == []
+        (story,) = (await steering.call("Why", path=path))["stories"]
+        assert (story["place"], story["steps"][-1]["action"]) == (None, "expire")
+        assert trashed[0]["destination"] not in story["companions"]
+
+
+async def test_the_story_of_an_adoption_that_was_taken_back_names_what_lies_in_the_library(
+    house: House,
+) -> None:
+    house.put("photos/old/a.jpg", picture(1))
+    house.put("photos/old/a.xmp", SIDECAR)
+    async with house.life() as steering:
+        await steering.call("Adopt", library="photos")
+        await undo(steering)
+        path = os.fspath(house.root / "photos/old/a.jpg")
+        (story,) = (one for one in (await steering.call("Why", path=path))["stories"] if one["steps"])
+        assert story["companions"] == [os.fspath(house.root / "photos/old/a.xmp")]
