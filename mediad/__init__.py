@@ -147,6 +147,7 @@ The package::
     ingest.settle       waits for files to come to rest
     ingest.identify     opens, hashes and recognises
     ingest.plan         the planner
+    ingest.naming       what layouts and rules learn of a file, and the names of a set
     ingest.witnesses    reads library files that a newcomer may be a copy of
     ingest.group        a group of sets on their way
     ingest.prepare      witnesses checked, copies made, content durable: all before the intents

@@ -151,6 +151,7 @@ class Facts:
         unreadable: why it cannot be read at all, else "".
         damaged: what is broken in a file that could be read in part, else "".
         content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
+        artist, album, title, track: what the tags of a sound recording or film say.
         origin: "camera", "screenshot", "whatsapp", ... or "".
         evidence: a JSON object of what `why` will tell, every date candidate among it; a worker's word that
             nobody has checked.
@@ -163,6 +164,10 @@ class Facts:
     make: str = ""
     model: str = ""
     content_id: str = ""
+    artist: str = ""
+    album: str = ""
+    title: str = ""
+    track: int | None = None
     origin: str = ""
     taken: Taken | None = None
     evidence: str = "{}"

@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
 from mediad.errors import LibraryMoved, printable
-from mediad.layout import Layout, Values, camera, companion_name, key_of, with_suffix
+from mediad.ingest.naming import principal_name, set_names, subject_of, values_of
+from mediad.layout import Layout, companion_name, key_of, with_suffix
 from mediad.model import Holder, Identity, MediaSet, Plan, Result, Sighting, Step
 
 _TRASH = b".mediad/trash/"
@@ -196,7 +197,7 @@ class Planner:
         Raises:
             LibraryMoved: its library is no longer configured.
         """
-        subject = _subject(principal, watch) if self.config.rules else {}
+        subject = subject_of(principal, watch) if self.config.rules else {}
         for number, rule in enumerate(self.config.rules, 1):
             if rule.matches(subject):
                 library = rule.library or watch.library
@@ -281,7 +282,7 @@ class Planner:
     ) -> Step:
         """A companion goes into the folder of its principal's library file, under that one's stem."""
         directory, slash, name = holder.path.rpartition(b"/")
-        source = _principal_name(companion.name, name)
+        source = principal_name(companion.name, name)
         wanted = directory + slash + companion_name(source, name, companion.name)
         destination = wanted
         number = 0
@@ -343,59 +344,3 @@ class _Numbers:
         if number:
             self._known[self._name] = number
         return number
-
-
-def values_of(identity: Identity, watch: Watch) -> Values:
-    """What a layout may say of a file."""
-    directory, _, name = identity.sighting.path.rpartition(b"/")
-    facts = identity.facts
-    return Values(
-        taken=identity.taken.local if identity.taken else None,
-        name=name,
-        kind=facts.kind,
-        origin=identity.origin,
-        make=facts.make,
-        model=facts.model,
-        watch=watch.name,
-        label=watch.label,
-        subdir=directory,
-        digest=identity.digest.hex(),
-    )
-
-
-def set_names(media: MediaSet, principal: bytes) -> list[bytes]:
-    """The names of a set's files, whose principal gets this one."""
-    directory, slash, name = principal.rpartition(b"/")
-    names = [principal]
-    for companion in media.companions:
-        wanted = unique = directory + slash + companion_name(media.principal.name, name, companion.name)
-        number = 0
-        while key_of(unique) in {key_of(other) for other in names}:
-            number += 1
-            unique = with_suffix(wanted, number)
-        names.append(unique)
-    return names
-
-
-def _principal_name(companion: bytes, holder: bytes) -> bytes:
-    """The name that a companion's principal had, as far as the companion's own name tells."""
-    stem = companion.rpartition(b".")[0]
-    extension = holder[len(holder.rpartition(b".")[0]) :]
-    return stem if stem.lower().endswith(extension.lower()) and extension else stem + extension
-
-
-def _subject(identity: Identity, watch: Watch) -> Mapping[str, str]:
-    """What rules match on."""
-    path = _text(identity.sighting.path)
-    return {
-        "watch": watch.name,
-        "path": path,
-        "name": path.rpartition("/")[2],
-        "kind": identity.facts.kind,
-        "origin": identity.origin,
-        "camera": camera(identity.facts.make, identity.facts.model),
-    }
-
-
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")

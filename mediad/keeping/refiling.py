@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediad.config import Watch
-from mediad.ingest.plan import Planner, set_names, values_of
+from mediad.ingest.naming import set_names, values_of
+from mediad.ingest.plan import Planner
 from mediad.keeping.change import Change, Kept, Shift, Spot
 from mediad.layout import key_of, with_suffix
 from mediad.model import Facts, Identity, MediaSet, Sighting, Stat, Taken

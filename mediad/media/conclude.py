@@ -45,6 +45,10 @@ def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: date
         make=reading.make,
         model=reading.model,
         content_id=reading.content_id,
+        artist=reading.artist,
+        album=reading.album,
+        title=reading.title,
+        track=reading.track,
         origin=found,
         taken=taken,
         evidence=_evidence(reading, candidates, taken, found),
@@ -74,6 +78,10 @@ def _evidence(reading: Reading, candidates: tuple[Candidate, ...], taken: Taken 
         "orientation": reading.orientation,
         "duration": reading.duration,
         "content_id": reading.content_id,
+        "artist": reading.artist,
+        "album": reading.album,
+        "title": reading.title,
+        "track": reading.track,
     }
     found = {key: value for key, value in found.items() if value}
     while len(text := _encode(found)) > LONGEST_EVIDENCE:

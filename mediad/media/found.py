@@ -33,6 +33,10 @@ class Found:
     software: str = ""
     content_id: str = ""
     comment: str = ""
+    artist: str = ""
+    album: str = ""
+    title: str = ""
+    track: int | None = None
 
 
 class Window:

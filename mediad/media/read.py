@@ -16,7 +16,7 @@ from mediad.media.exif import Fetch, Tags
 from mediad.media.found import Found, Window
 from mediad.media.heif import read_heif
 from mediad.media.kind import HEAD_BYTES, Format, claimed, ends_whole, sniff
-from mediad.media.reading import Candidate, Reading, not_read
+from mediad.media.reading import MOST_TRACKS, Candidate, Reading, not_read
 from mediad.media.video import read_video
 
 _IMAGES: dict[str, Callable[[Window], Found]] = {
@@ -138,6 +138,10 @@ def _reading(form: Format, found: Found, whole: bool | None) -> Reading:
         duration=found.duration,
         content_id=found.content_id or exif.apple_content_id(tags),
         comment=comment,
+        artist=found.artist,
+        album=found.album,
+        title=found.title,
+        track=_bounded(found.track, MOST_TRACKS),
     )
 
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from mediad.media.formats import claimed
 from mediad.model import Kind
 
+MOST_TRACKS = 9999
+"""The highest number that a track on a record may have."""
+
 
 class File(NamedTuple):
     """A file to be read; a tuple, since one is made of every file.
@@ -62,6 +65,7 @@ class Reading:
         width, height: pixels as stored, before orientation. duration: seconds.
         content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
         comment: EXIF UserComment, at most 64 characters ("Screenshot" on iOS).
+        artist, album, title, track: tags of a sound recording or film; texts of at most 128 characters.
     """
 
     format: str
@@ -78,6 +82,10 @@ class Reading:
     duration: float | None = None
     content_id: str = ""
     comment: str = ""
+    artist: str = ""
+    album: str = ""
+    title: str = ""
+    track: int | None = None
 
 
 def not_read(name: bytes, why: str) -> Reading:

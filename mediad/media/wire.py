@@ -17,7 +17,7 @@ from mediad.media.conclude import LONGEST_EVIDENCE
 from mediad.media.dates import SOURCES, DateRules
 from mediad.media.formats import FORMATS
 from mediad.media.origin import ORIGINS
-from mediad.media.reading import File
+from mediad.media.reading import MOST_TRACKS, File
 from mediad.model import Confidence, Facts, Kind, Taken
 
 MOST_FILES = 32
@@ -42,7 +42,7 @@ _NAMES: dict[str, Container[str]] = {
 }
 _SOURCES = frozenset(SOURCES)
 _CONFIDENCES = frozenset(get_args(Confidence))
-_TEXTS = frozenset(("unreadable", "damaged", "make", "model", "content_id"))
+_TEXTS = frozenset(("unreadable", "damaged", "make", "model", "content_id", "artist", "album", "title"))
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -106,6 +106,10 @@ def _to_json(facts: Facts) -> dict[str, Any]:
         "make": facts.make,
         "model": facts.model,
         "content_id": facts.content_id,
+        "artist": facts.artist,
+        "album": facts.album,
+        "title": facts.title,
+        "track": facts.track,
         "origin": facts.origin,
         "taken": taken
         and (taken.local.isoformat(), taken.offset_minutes, taken.source, taken.tag, taken.confidence),
@@ -142,6 +146,9 @@ def _from_json(value: object, evidence: str) -> Facts:
             _check_text(item, _LONGEST_TEXT)
         elif key in _NAMES:
             _check_name(item, _NAMES[key])
+        elif key == "track":
+            if type(item) is not int or not 0 <= item <= MOST_TRACKS:
+                raise ValueError("not a track's number")
         elif key == "taken":
             found[key] = _taken(item)
         else:

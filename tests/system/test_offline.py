@@ -160,9 +160,9 @@ def test_libraries_that_are_full_too_small_or_read_only(
         daemon.wait_for("two.jpg", "filed", watch="to-small")
         assert (tmp_path / "to-small" / "one.mp4").stat().st_size == len(film)
         assert len(daemon.matching("library full is full", since)) == 1
-        for name in names:  # a backup of the catalogue may just be on its way into a library
-            staged = daemon.folders[name] / ".mediad" / "tmp"
-            wait_until(lambda staged=staged: not list(staged.iterdir()), what=f"nothing left in {staged}")
+        staged = [daemon.folders[name] / ".mediad" / "tmp" for name in names]
+        # a backup of the catalogue may just be on its way into a library
+        wait_until(lambda: not any(list(folder.iterdir()) for folder in staged), what="nothing left in tmp")
 
 
 def fill(ballast: Path, *, but: int) -> None:

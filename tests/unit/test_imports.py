@@ -48,7 +48,7 @@ IMPURE = {
     *("anyio", "apsw", "watchfiles", "sdnotify", "ctypes"),
 }
 # Parsers of untrusted bytes: they live in worker processes only.
-PARSERS = {"PIL", "numpy", "scipy", "pi_heif", "pymediainfo", "ffmpeg"}
+PARSERS = {"PIL", "numpy", "scipy", "pi_heif", "pymediainfo", "ffmpeg", "imagehash"}
 
 
 @functools.cache
