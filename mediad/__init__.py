@@ -225,6 +225,7 @@ The package::
     store.salvage_maps  which rows of two catalogues are the same
     store.rebuilding    makes the catalogue anew
     store.rebuilding_library  one library's part of that: what no row knows is hashed
+    store.versions      which version of mediad used the catalogue last
     store.world         what the planner asks
     store.changes       the journal's part of changes
     store.undoable      steps that may be taken back

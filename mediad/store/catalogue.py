@@ -25,6 +25,7 @@ class Arrival:
         seen: microseconds since the epoch.
         outcome: None while an intent is under way.
         stays: the file was left where it is.
+        older: an older version of mediad wrote it, which may have known fewer formats.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Arrival:
     stays: bool
     digest: bytes | None
     moving: bool = False
+    older: bool = False
 
     def is_same(self, stat: Stat) -> bool:
         """Exactly this state of this file."""
@@ -54,7 +56,7 @@ class Arrival:
         return same and not self.stays
 
     def outdated(self, sighting: Sighting, started: int, now: int = FOR_EVER) -> bool:
-        """Was it ignored by what an earlier configuration said?
+        """Was it ignored by what an earlier configuration said, or an earlier version knew?
 
         Args:
             started: when the one in force was read, microseconds.
@@ -62,6 +64,8 @@ class Arrival:
         """
         if self.code == "excluded":
             return not sighting.excluded
+        if self.code == "not-media":
+            return self.older
         return self.code == "rule" and not started <= self.seen <= now
 
     def settles(self, stat: Stat, *, local: bool, retry_since: int, now: int = FOR_EVER) -> bool:
@@ -90,7 +94,8 @@ class Arrival:
 
 _NEWEST = """
 SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays,
- EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent') AS moving, digest
+ EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent') AS moving, digest,
+ id <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'judged by older') AS older
 FROM arrival WHERE watch = ? AND path = ? ORDER BY stays OR moving DESC, id DESC LIMIT 1"""
 
 
@@ -99,8 +104,8 @@ def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arri
     row = connection.execute(_NEWEST, (watch, path)).fetchone()
     if row is None:
         return None
-    *values, stays, moving, digest = row
-    return Arrival(*values, bool(stays), digest, bool(moving))  # type: ignore[call-arg]  # mypy counts the star as one
+    *values, stays, moving, digest, older = row
+    return Arrival(*values, bool(stays), digest, bool(moving), bool(older))  # type: ignore[call-arg]  # mypy counts the star as one
 
 
 def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:

@@ -19,6 +19,7 @@ import anyio.to_thread
 import apsw
 
 from mediad.errors import CatalogueBroken, SchemaTooNew
+from mediad.store import versions
 
 T = TypeVar("T")
 
@@ -47,6 +48,8 @@ def open_database(path: Path) -> apsw.Connection:
         connection.pragma("foreign_keys", True)
         connection.pragma("cache_size", -16384)
         _migrate(connection, path)
+        with connection:
+            versions.taken_up(connection)
     except (OSError, apsw.Error) as error:
         what = error.strerror if isinstance(error, OSError) else error
         raise CatalogueBroken(
@@ -95,6 +98,7 @@ def open_copy(path: Path) -> apsw.Connection:
             with contextlib.closing(original), copy.backup("main", original, "main") as backup:
                 backup.step()
         _migrate(copy, path, keep=False)
+        versions.taken_up(copy)
     except (OSError, apsw.Error) as error:  # OSError: who may not enter its folder cannot even ask for it
         copy.close()
         what = error.strerror if isinstance(error, OSError) else error

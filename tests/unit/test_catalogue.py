@@ -11,7 +11,7 @@ import pytest
 
 from mediad.layout import key_of
 from mediad.model import Facts, Holder, Identity, Kept, Sighting, Stat
-from mediad.store import catalogue, journal
+from mediad.store import catalogue, journal, versions
 from mediad.store.catalogue import Arrival, LibraryFile, Tally
 from mediad.store.database import open_copy
 from mediad.store.world import CatalogueWorld
@@ -453,3 +453,26 @@ def test_a_found_file_that_is_ours_is_forgotten(connection: apsw.Connection) -> 
     finish(connection, 1, b"a.jpg")
     catalogue.forget_found(connection, row, b"to/a.jpg")  # what we filed stays
     assert connection.execute("SELECT role FROM file").fetchall() == [("principal",)]
+
+
+def test_what_an_older_version_took_for_no_media_is_asked_about_again(connection: apsw.Connection) -> None:
+    """Once: what this version says of it is a row of its own."""
+    unplanned(connection, 1, b"a.jxl", "ignored", "not-media")
+    unplanned(connection, 2, b"b.jpg", "ignored", "empty")
+    versions.taken_up(connection)  # this version did already
+    before = catalogue.newest_arrival(connection, "inbox", b"a.jxl")
+    assert before is not None
+    assert not before.outdated(seen(b"a.jxl"), 0)
+
+    versions.taken_up(connection, "99.0")
+    after = catalogue.newest_arrival(connection, "inbox", b"a.jxl")
+    empty = catalogue.newest_arrival(connection, "inbox", b"b.jpg")
+    assert after is not None
+    assert empty is not None
+    assert after.outdated(seen(b"a.jxl"), 0)
+    assert not empty.outdated(seen(b"b.jpg"), 0)
+
+    unplanned(connection, 3, b"a.jxl", "ignored", "not-media")
+    again = catalogue.newest_arrival(connection, "inbox", b"a.jxl")
+    assert again is not None
+    assert not again.outdated(seen(b"a.jxl"), 0)

@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from mediad.errors import CatalogueBroken, MediadError, SchemaTooNew
-from mediad.store import catalogue, database
+from mediad.store import catalogue, database, versions
 from mediad.store.database import Database, open_copy, open_database
 
 NEWEST = len(database._migrations())
@@ -178,6 +178,7 @@ def test_a_catalogue_of_the_first_schema_is_counted_when_it_is_brought_up(
     with monkeypatch.context() as earlier:
         first = database._migrations()[:1]
         earlier.setattr(database, "_migrations", lambda: first)
+        earlier.setattr(versions, "taken_up", lambda _: None)  # versions were not known then
         connection = open_database(path)
         connection.execute(FIRST)
         connection.close()
