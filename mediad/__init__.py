@@ -70,11 +70,19 @@ Decisions, and why:
 - An import is a watch that ends: the same stages, a batch of its own. It passes over what an earlier one
   took only where the file is the very same and the library still has it.
 - A quarantined file that is tried again is taken from the quarantine as from a watch.
-- Whatever moves library files (undo, trash, refile, prune, expiry) plans the same kind of change, and one
-  mover carries it out: contents claimed, files read, intents committed, names given, sources removed. The
-  planner rests nothing on contents that are claimed, so that no newcomer is the duplicate of what leaves.
+- Whatever moves library files (undo, trash, refile, date, prune, expiry) plans the same kind of change, and
+  one mover carries it out: contents claimed, files read, intents committed, names given, sources removed.
+  The planner rests nothing on contents that are claimed, so that no newcomer is the duplicate of what
+  leaves.
+- A date that somebody sets is the catalogue's alone: no file is written to, and its own dates stay known.
 - A step says itself what it changed. So recovery can finish it, and undo can take it back, an undo included.
 - What was copied is undone into trash, and only while its source still has it: an undo loses no only copy.
+- Filing does not wait for analysis. What a content looks like is found out later, by processes that yield to
+  everything; the rows that lack it are the queue, so that a stop loses nothing. Look-alikes are reported, by
+  more than one witness, and never touched.
+- What looks alike is found by an index in the catalogue (multi-index hashing), so that nothing is loaded at
+  start, and a million pictures cost a millisecond. It can be made anew, and no backup that a library carries
+  has it.
 - A filesystem may hang for ever. Looks at it have a time limit, after which the thread is left behind and no
   other is sent after it; the place is in error, the rest goes on. Only a lane that stands still with no
   thread at work is a fault of ours, and then the watchdog hears nothing more.
@@ -97,6 +105,7 @@ The package::
     cli.tell            mediactl history, queue, failures, duplicates
     cli.why             mediactl why
     cli.undo            mediactl undo, trash, refile, duplicates --prune
+    cli.date            mediactl date
     cli.deeds           what these have in common: the plan, the question, the deed
     cli.changes         what they change, as a table
     cli.asking          asks on the terminal
@@ -147,6 +156,8 @@ The package::
     ingest.settle       waits for files to come to rest
     ingest.identify     opens, hashes and recognises
     ingest.plan         the planner
+    ingest.kin          does what comes now make a set with what came before?
+    ingest.flights      what plans under way keep others from
     ingest.naming       what layouts and rules learn of a file, and the names of a set
     ingest.witnesses    reads library files that a newcomer may be a copy of
     ingest.group        a group of sets on their way
@@ -172,6 +183,8 @@ The package::
     ingest.meter        how far the work on a file is
     ingest.pulse        calls into a filesystem that may hang
     ingest.health       does the work get on, and if not, whose fault is it?
+    analysing.analyser  what library files look like, found out in the background
+    analysing.opening   opens them for that
     keeping.verify      library files are read again and held against the catalogue
     keeping.verify_look  what all looks at its files share
     keeping.verify_around  files under other names, and unknown ones
@@ -188,16 +201,53 @@ The package::
     media.kind          which format a content has
     media.whole         whether a file's end is there
     media.read          what one file's content tells
-    media.images        JPEG, PNG, WebP, TIFF, GIF, BMP
+    media.pictures      the reader of each format of pictures
+    media.jpeg          JPEG
+    media.png           PNG
+    media.images        WebP, TIFF, GIF, BMP
+    media.jpeg_boxes    JPEG 2000, JPEG XL
+    media.photoshop     PSD, and Photoshop's resources and IPTC dates in other formats
+    media.raw_tiff      RAW formats built on TIFF
+    media.raw_canon     CRW, CR3
+    media.raw_makers    RAF, MRW, X3F
+    media.flir          the date of FLIR's thermal cameras
+    media.boxes         boxes of ISO media
+    media.motion        whether a film is embedded in a picture
+    media.exiftool      ExifTool, for what we cannot date
     media.heif          HEIC, HEIF, AVIF
-    media.video         MP4, MOV, M4V, 3GP
+    media.video         films
+    media.audio         sound
+    media.mediainfo     what libmediainfo tells of both
+    media.isobmff       the boxes of MP4 and its like
+    media.riff          the chunks of AVI and WAV
+    media.avchd         the date in the pictures of MTS
+    media.makers        what makers of cameras hide in films
+    media.tiff          TIFF structures
     media.exif          Exif tags
     media.xmp           XMP packets
     media.found         what a reader hands on
+    media.sidecars      what XMP files and others tell of the file beside them
+    media.takeout       Google Takeout's JSON
     media.names         dates in file names
-    media.dates         reads dates, and chooses the one to believe
+    media.stamps        the texts of dates
+    media.dates         chooses the one to believe
+    media.together      the date of a set
+    media.siblings      pictures of the same card tell local time from UTC
     media.origin        camera, screenshot, messenger, scanner
     media.companions    which files belong together
+    media.stems         what their names tell of that
+    media.likeness      what a content looks like, and which look alike
+    media.fingerprint   makes that: the print of a file
+    media.looks         what one picture looks like
+    media.decoding      decodes pictures, bounded
+    media.frames        frames of a film
+    media.ffmpeg        runs the ffmpeg programs over one open file
+    media.payload       a digest of the content without its metadata
+    media.payload_pictures  of JPEG, PNG, GIF, WebP, PSD
+    media.payload_heif  of HEIC and whatever else is made of boxes
+    media.payload_raw   of TIFF and RAW
+    media.payload_sound  of sound
+    media.content       gathers it in bounded memory
     media.reading       what a file's content told, before anything is concluded
     media.conclude      the date that is believed, the origin, the evidence
     media.zone          time zones by name
@@ -205,6 +255,10 @@ The package::
     keeping.undoing     what takes steps back
     keeping.trashing    what moves files into trash
     keeping.refiling    what moves files to where they belong today
+    keeping.gathering   what moves earlier members of a set beside their principal
+    keeping.gatherer    does so once that was filed
+    keeping.dating      what gives sets another date
+    keeping.stated      the dates that were found in a set when it was filed
     keeping.expiring    removes what has lain in trash for long enough
     keeping.expiry_clock  when that is, on a machine whose clock may be wrong
     keeping.relocate    carries changes out, beside the pipeline and in step with it
@@ -227,8 +281,11 @@ The package::
     store.rebuilding_library  one library's part of that: what no row knows is hashed
     store.versions      which version of mediad used the catalogue last
     store.world         what the planner asks
+    store.shots         pictures beside a film, by their numbers
+    store.gathering     principals that came late, until their earlier members are with them
     store.changes       the journal's part of changes
     store.undoable      steps that may be taken back
+    store.redated       dates that were overridden, and what has none to override
     store.kept          library files and their sets
     store.trashed       what lies in trash
     store.times         the latest time that the catalogue knows
@@ -245,6 +302,9 @@ The package::
     store.left          what was undone or trashed and still lies in a watch
     store.adopted       library files that are taken over where they lie
     store.copies        library files with the same content
+    store.fingerprints  what contents look like, and the files of which that is not known yet
+    store.alike         the index of that: what may look alike, and groups of what does
+    store.tally         how many files there are
     store.verifying     what library files should be, and what was found
     control.protocol    messages, paths and times on the socket
     control.interface   interface definitions, and whether a value is as one says
@@ -268,9 +328,11 @@ The package::
     steering.history    what was done
     steering.failures   what failed or is quarantined, and what to type
     steering.retrying   tries such files again, or reports them no more
-    steering.duplicates  library files with the same content, the best of each
+    steering.duplicates  library files with the same content or look, the best of each
+    steering.lookalikes  groups of look-alikes
     steering.importing  follows an import, ends with a verdict
     steering.changing   undo, trash and refile: what is asked for, set by set
+    steering.dating     what date is asked for, and what has to be known for that
     steering.taking_back  what is undone, found in the journal
     steering.adopting   follows an adoption; writes a lost marker again
     steering.pruning    moves all but one of exact copies into trash

@@ -20,7 +20,8 @@ class Event:
 
     Attributes:
         time: microseconds since the epoch.
-        kind: an outcome, or "watch", "library", "batch", "pause", "resume", "reload", "import", "verify".
+        kind: an outcome, or "watch", "library", "batch", "pause", "resume", "reload", "import", "verify",
+            "alike".
         name: the watch, library or import concerned.
     """
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mediad.media.stems import parse
+
 NAME_MAX = 255  # bytes; limits.h, and all that ext4, xfs, btrfs, NTFS and exFAT can hold
 SPARE = 24  # bytes kept free where a name is cut anyway: numeric suffixes, temporary marks
 _LONGEST_EXTENSION = 32  # bytes; what follows the last dot of a longer one is no extension
@@ -150,7 +152,7 @@ def companion_name(principal_src_name: bytes, principal_dst_name: bytes, compani
 
     IMG_1.HEIC filed as IMG_1-1.HEIC makes IMG_1.mov IMG_1-1.mov and IMG_1.HEIC.xmp IMG_1-1.HEIC.xmp. A
     companion that was paired by something else than its name takes the principal's stem and keeps its
-    extension.
+    extension; so does what its camera gave another name, but for edits, which still show that they are.
     """
     stem = split_name(principal_src_name)[0]
     new_stem = split_name(principal_dst_name)[0]
@@ -159,7 +161,7 @@ def companion_name(principal_src_name: bytes, principal_dst_name: bytes, compani
     elif rest := _after(stem, companion_src_name):
         base = new_stem
     else:
-        base, rest = new_stem, split_name(companion_src_name)[1]
+        base, rest = _by_kin(principal_dst_name, new_stem, companion_src_name)
     rest = _encode(_UNSAFE.sub("_", _decode(rest)))[-(NAME_MAX - SPARE) :]
     return _encode(_component(_decode(cut_name(base, NAME_MAX - len(rest)) + rest), last=True))
 
@@ -186,6 +188,24 @@ def split_name(name: bytes) -> tuple[bytes, bytes]:
     if not name[:dot].strip(b".") or dot < 0 or len(name) - dot > _LONGEST_EXTENSION:
         return name, b""
     return name[:dot], name[dot:]
+
+
+def _by_kin(principal: bytes, stem: bytes, companion: bytes) -> tuple[bytes, bytes]:
+    """What the name of a companion is made of whose own does not begin as its principal's did."""
+    name = parse(companion)
+    extension = split_name(companion)[1]
+    if name.extension.lower() == ".json" and name.base:
+        return principal, extension
+    if name.part in ("E", "e", "O", "o"):
+        letter = _encode(name.part)
+        if stem[:4].lower() == b"img_" and stem[4:8].isdigit():
+            return stem[:4] + letter + stem[4:], extension
+        return stem, b"-edited" + extension
+    if name.part.startswith("-"):
+        return stem, _encode(name.part) + extension
+    if stem.lower().endswith(extension.lower()):  # PXL_1.MP is the film of PXL_1.MP.jpg
+        return stem, b""
+    return stem, extension
 
 
 def _after(prefix: bytes, name: bytes) -> bytes:

@@ -124,6 +124,9 @@ class Settled:
 
 Confidence = Literal["high", "medium", "low"]
 
+BY_HAND = "user"
+"""The source of a date that somebody set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -132,7 +135,8 @@ class Taken:
     Attributes:
         local: local wall-clock time, naive, with microseconds.
         offset_minutes: UTC offset where known.
-        source: "exif", "quicktime", "xmp", "takeout", "filename" or "mtime"; `tag` is the field's own name.
+        source: "exif", "quicktime", "xmp", "takeout", "filename", "mtime" or `BY_HAND`; `tag` is the field's
+            own name.
     """
 
     local: datetime
@@ -232,6 +236,22 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A file of the same watch that came before, and the library file that has its content.
+
+    Attributes:
+        identity: as it was when it came.
+        role: what the library file is in its set, "principal", "companion" or "found".
+        near: it came lately, or lies in the watch still: a name alone may tell that others belong to it.
+    """
+
+    identity: Identity
+    holder: Holder
+    role: str
+    near: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What to do with one file of a set.
 
@@ -260,12 +280,14 @@ class Plan:
     Attributes:
         witness: the library's principal on whose word the set is a duplicate, or beside which it goes.
         why: the rule and layout that applied, for people.
+        followers: library files, the principals of sets that came earlier, which belong beside this principal.
     """
 
     set: MediaSet
     steps: tuple[Step, ...]
     witness: Holder | None = None
     why: str = ""
+    followers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

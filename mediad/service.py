@@ -45,6 +45,8 @@ from mediad.workers import WorkerPool, default_size
 _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
 _CHECK_LIMIT = 4.0  # seconds for a look at the configured folders, of which one may hang
 _YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
+_LAST = 19  # nice(2) of those that look at library files in the background
+_ANALYSIS = 120.0  # seconds that they may take for a file, besides what reading it takes; a long film does
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
 
 _LOST = (
@@ -286,6 +288,7 @@ async def _serve(config: Config, config_file: str, load: Load, state: Path, once
         async with (
             anyio.create_task_group() as tasks,
             WorkerPool(config.daemon.workers or default_size(), nice=_YIELDING) as pool,
+            WorkerPool(_analysts(config), time_limit=_ANALYSIS, nice=_LAST) as analysts,
         ):
             life = _Life(config, config_file, load, database, pool, last_id)
             stack.callback(life.manager.close)
@@ -302,6 +305,7 @@ async def _serve(config: Config, config_file: str, load: Load, state: Path, once
                 life.ready()
                 if not once:
                     tasks.start_soon(backups.keep, life.pipeline.changed)
+                    tasks.start_soon(life.pipeline.analyser.keep, reader, analysts, _analysts(config))
                 if life.listener is not None:
                     tasks.start_soon(Server(life.listener, daemon).run)
 
@@ -327,6 +331,11 @@ async def _serve(config: Config, config_file: str, load: Load, state: Path, once
     totals = life.pipeline.recorder.totals
     troubled = any(totals.get(what) for what in ("quarantined", "failed"))
     return EXIT_INCOMPLETE if life.stopping or life.pipeline.held() or troubled else 0
+
+
+def _analysts(config: Config) -> int:
+    """How many files are looked at in the background at a time: half as many as processors, at least one."""
+    return max(1, (config.daemon.workers or default_size()) // 2)
 
 
 def _is_lost(catalogue: Path) -> bool:

@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import anyio
 from anyio.abc import Process
@@ -17,7 +18,8 @@ from anyio.abc import Process
 from mediad.errors import InputOutput
 from mediad.media import wire
 from mediad.media.reading import File
-from mediad.model import Facts
+
+_T = TypeVar("_T")
 
 CRASHED = "the parser crashed"
 COMMAND = (sys.executable, "-I", "-m", "mediad.media")
@@ -26,6 +28,8 @@ _START_LIMIT = 30.0  # seconds until a new worker must have said that it is up; 
 _REAP_LIMIT = 5.0  # seconds for a killed worker to go; one that hangs in a dead mount does not
 _PART = 1 << 18  # bytes received at a time
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TZ", "PYTHONTZPATH")
+# numpy's libraries start a thread a processor otherwise, each of which reserves memory that a worker lacks.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 # How a process ends by its own doing: it broke down, or went beyond a limit of its own. SIGBUS is not among
 # them: it also tells of a disk that its libraries could not be read from.
@@ -70,7 +74,7 @@ class Worker:
                 stderr=subprocess.DEVNULL,  # libraries print what a hostile file makes them print
                 cwd="/",  # holds no mount
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-                | {"LC_ALL": "C.UTF-8"},
+                | {"LC_ALL": "C.UTF-8", **_ONE_THREAD},
                 start_new_session=True,
             )
         except BaseException:
@@ -93,19 +97,22 @@ class Worker:
             raise InputOutput("mediad was upgraded while it ran", remedy="restart it")
         self._is_up = True
 
-    async def ask(self, files: Sequence[File], request: bytes, limit: float) -> list[Facts]:
+    async def ask(
+        self, files: Sequence[File], request: bytes, limit: float, understand: Callable[[bytes], _T]
+    ) -> _T:
         """Has files parsed.
 
         Args:
             files: at most `wire.MOST_FILES`. request: the frame that asks about them.
             limit: seconds.
+            understand: makes something of the reply's body, or raises ValueError.
 
         Raises:
             Lost: it crashed, was too slow or answered nonsense; it must not be used again.
         """
         body = await self._exchange(request, [file.fd for file in files], limit)
         try:
-            found = wire.reply_from_json(body, len(files))
+            found = understand(body)
         except ValueError as error:
             raise Lost(CRASHED) from error
         self.files += len(files)

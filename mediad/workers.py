@@ -13,11 +13,13 @@ hangs), reading failed, which says nothing about the content and is tried again 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -27,12 +29,17 @@ from mediad.errors import InputOutput
 from mediad.media import wire, zone
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateRules
+from mediad.media.likeness import Print
 from mediad.media.reading import File, not_read
 from mediad.model import Facts
 from mediad.worker import Killed, Lost, Slow, Worker
 
 _TRIES = 2  # alone, after the worker of its batch; thin air
 _RETIRE_AFTER = 20_000  # files, against leaks in the libraries; thin air
+_SLOWEST = 10_000_000  # bytes a second, below which reading a file whole is given up; thin air
+_GRACE = 10.0  # seconds for a worker to say itself that a file takes too long
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,7 @@ class WorkerPool:
     async def _batch(self, files: Sequence[File], rules: DateRules, now_utc: datetime) -> list[Facts]:
         limit = self._time_limit * (1 + (len(files) - 1) / 8)
         try:
-            return await self._ask(files, wire.request(files, rules, now_utc), limit)
+            return await self._ask(files, wire.request(files, rules, now_utc), limit, _facts_of(len(files)))
         except Lost:
             return [await self._alone(file, rules, now_utc) for file in files]
 
@@ -155,7 +162,7 @@ class WorkerPool:
         request = wire.request([file], rules, now_utc)
         for _ in range(_TRIES):
             try:
-                return (await self._ask([file], request, self._time_limit, fresh=True))[0]
+                return (await self._ask([file], request, self._time_limit, _facts_of(1), fresh=True))[0]
             except (Slow, Killed) as lost:
                 reading = not_read(file.name, str(lost))
                 break
@@ -164,9 +171,44 @@ class WorkerPool:
         settings = await anyio.to_thread.run_sync(zone.date_settings, rules)  # reads time zones from disk
         return conclude(reading, file, settings, now_utc)
 
+    async def fingerprint(self, file: File, form: str) -> Print:
+        """The print of a file's content; made by a pool of its own, since it takes seconds or minutes.
+
+        The time limit is that of the pool and what it takes to read the file. The descriptor stays the
+        caller's and must stay open; its file offset is not touched. Cancelling ends the worker at work,
+        and what it has started.
+
+        Args:
+            form: the name of its format.
+
+        Returns:
+            One with `failed` where none could be made: it begins with `wire.READING_FAILED` where the system
+            was at fault, and is `likeness.NO_FFMPEG` where only that program is missing.
+
+        Raises:
+            InputOutput: no worker can be started.
+        """
+        limit = self._time_limit + file.size / _SLOWEST
+        request = wire.print_request(file, form, limit)
+        failed = ""
+        for _ in range(_TRIES):
+            try:
+                return await self._ask([file], request, limit + _GRACE, wire.print_from_reply)
+            except (Slow, Killed) as lost:
+                return Print("", failed=str(lost))
+            except Lost as lost:
+                failed = str(lost)
+        return Print("", failed=failed)
+
     async def _ask(
-        self, files: Sequence[File], request: bytes, limit: float, *, fresh: bool = False
-    ) -> list[Facts]:
+        self,
+        files: Sequence[File],
+        request: bytes,
+        limit: float,
+        understand: Callable[[bytes], _T],
+        *,
+        fresh: bool = False,
+    ) -> _T:
         async with self._slots:
             try:
                 worker = await self._take(fresh)
@@ -175,7 +217,7 @@ class WorkerPool:
                 raise
             self.failing = ""
             try:
-                found = await worker.ask(files, request, limit)
+                found = await worker.ask(files, request, limit, understand)
             except BaseException as error:
                 self._timed_out += isinstance(error, Slow)
                 self._killed += isinstance(error, Killed)
@@ -256,6 +298,10 @@ class WorkerPool:
                 elif self._idle:
                     await self._end(self._idle.pop(0))
             self._someone_idle = anyio.Event()
+
+
+def _facts_of(count: int) -> Callable[[bytes], list[Facts]]:
+    return functools.partial(wire.reply_from_json, count=count)
 
 
 def default_size() -> int:

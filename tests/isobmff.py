@@ -91,15 +91,19 @@ class _Film:
 
 
 def _index(film: _Film, offset: int) -> bytes:
-    header = full_box(
+    header = _movie_header(film.created, film.duration)
+    return box("moov", header, _track(film, offset), _metadata(film.keys) if film.keys else b"")
+
+
+def _movie_header(created: int, duration: int) -> bytes:
+    return full_box(
         "mvhd",
-        struct.pack(">4I", film.created, film.created, TIMESCALE, film.duration),
+        struct.pack(">4I", created, created, TIMESCALE, duration),
         struct.pack(">IH10x", 0x10000, 0x100),
         MATRIX,
         bytes(24),
         struct.pack(">I", 2),
     )
-    return box("moov", header, _track(film, offset), _metadata(film.keys) if film.keys else b"")
 
 
 def _track(film: _Film, offset: int) -> bytes:
@@ -155,6 +159,47 @@ def _metadata(keys: Mapping[str, str]) -> bytes:
         full_box("keys", struct.pack(">I", len(names)), *names),
         box("ilst", *values),
     )
+
+
+def sound(
+    texts: Mapping[str, str],
+    *,
+    created: datetime | None = None,
+    brand: str = "M4A ",
+    track: tuple[int, int] | None = None,
+) -> bytes:
+    """A second of silence as iTunes keeps it.
+
+    Args:
+        texts: its tags by the names of their boxes. created: the time in the headers.
+        track: its number, and of how many.
+    """
+    kind = box("ftyp", brand.encode("ascii"), bytes(4), b"mp42isom")
+    values = [box(name, box("data", struct.pack(">2I", 1, 0), text.encode())) for name, text in texts.items()]
+    if track is not None:
+        values.append(box("trkn", box("data", bytes(8), struct.pack(">4H", 0, *track, 0))))
+    handler = full_box("hdlr", bytes(4), b"mdirappl", bytes(9))
+    tags = box("udta", full_box("meta", handler, box("ilst", *values)))
+    time = seconds(created)
+    track_header = full_box(
+        "tkhd", struct.pack(">5I", time, time, 1, 0, 600), bytes(12), b"\1\0\0\0", MATRIX, bytes(8), flags=7
+    )
+    media = full_box("mdhd", struct.pack(">4IHH", time, time, 8000, 8000, 0x55C4, 0))
+    described = full_box("hdlr", bytes(4), b"soun", bytes(12), b"sound\0")
+    source = box("dinf", full_box("dref", struct.pack(">I", 1), full_box("url ", flags=1)))
+    entry = box("sowt", struct.pack(">6xH8xHHIHH", 1, 1, 16, 0, 8000, 0))
+    samples = box(
+        "stbl",
+        full_box("stsd", struct.pack(">I", 1), entry),
+        full_box("stts", struct.pack(">3I", 1, 8000, 1)),
+        full_box("stsc", struct.pack(">4I", 1, 1, 8000, 1)),
+        full_box("stsz", struct.pack(">2I", 2, 8000)),
+        full_box("stco", struct.pack(">2I", 1, len(kind) + 8)),
+    )
+    information = box("minf", full_box("smhd", bytes(4)), source, samples)
+    playing = box("trak", track_header, box("mdia", media, described, information))
+    index = box("moov", _movie_header(time, TIMESCALE), playing, tags)
+    return kind + box("mdat", bytes(16000)) + index
 
 
 def picture(exif: bytes, *, brand: str = "heic") -> bytes:

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from mediad.config import Config, parse
 from mediad.layout import key_of
-from mediad.model import Facts, Holder, Identity, Kind, Sighting, Stat, Taken
+from mediad.media import companions
+from mediad.media.formats import claimed
+from mediad.model import Earlier, Facts, Holder, Identity, Kind, MediaSet, Sighting, Stat, Taken
 
 MOMENT = datetime(2021, 7, 10, 20, 39, 25)  # noqa: DTZ001 - local time, as cameras keep it
 
@@ -40,7 +42,8 @@ def identity(
 ) -> Identity:
     """A file of the inbox; `content` stands for its bytes, by default its own path does."""
     taken = Taken(MOMENT, None, "exif", "DateTimeOriginal", "high") if dated else None
-    facts = Facts("jpeg", kind, unreadable=unreadable, taken=taken, origin=origin)
+    form = claimed(path)
+    facts = Facts(form.name if form else "jpeg", kind, unreadable=unreadable, taken=taken, origin=origin)
     return Identity(Sighting("inbox", path, Stat(1, 1, 1, 0, 0)), digest(content or path.decode()), facts)
 
 
@@ -55,13 +58,14 @@ class Shelves:
     Attributes:
         names: what lies in the libraries, by library and key.
         sets: the other members of a principal's set by content, by the principal's id.
+        came: what came before, the newest first.
     """
 
     principals: list[tuple[bytes, Holder]] = field(default_factory=list)
     removed: set[bytes] = field(default_factory=set)
     names: set[tuple[str, bytes]] = field(default_factory=set)
     sets: dict[int, dict[bytes, Holder]] = field(default_factory=dict)
-    former: Holder | None = None
+    came: list[Earlier] = field(default_factory=list)
 
     def add(self, library: str, path: bytes, content: bytes | None = None, number: int = 1) -> Holder:
         """Put a file there, as a principal if its content is given."""
@@ -87,5 +91,6 @@ class Shelves:
     def set_members(self, principal: Holder) -> Mapping[bytes, Holder]:
         return self.sets.get(principal.id, {})
 
-    def former_principal(self, watch: str, path: bytes) -> Holder | None:
-        return self.former
+    def earlier(self, media: MediaSet) -> Sequence[Earlier]:
+        keys = {companions.key(member.sighting.path) for member in media.members}
+        return [one for one in self.came if companions.key(one.identity.sighting.path) in keys]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from tests.truth import EARLIEST, Case
@@ -24,28 +20,15 @@ _STAMP = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
 _UTC = ("QuickTime:CreateDate", "ASF:CreationDate", "Matroska:DateTimeOriginal")
 
 
-def is_installed() -> bool:
-    return shutil.which("exiftool") is not None
-
-
-def readings(media: Path) -> dict[str, dict[str, Any]]:
-    """Every tag that ExifTool reads, by file below the collection."""
-    command = ["exiftool", "-json", "-G1", "-a", "-r", "-q", "-api", "QuickTimeUTC=0", "-ee0", "."]
-    done = subprocess.run(command, cwd=media, capture_output=True, timeout=240, check=False)
-    return {one["SourceFile"].removeprefix("./"): one for one in json.loads(done.stdout)}
-
-
-def disagreements(found: Sequence[Case], media: Path) -> list[str]:
+def disagreements(found: Sequence[Case]) -> list[str]:
     """A line for each file of which the two say different things; hostile ones left out."""
-    told = readings(media)
-    return [line for case in found if not case.name.startswith("hostile/") for line in _lines(case, told)]
+    return [line for case in found if not case.name.startswith("hostile/") for line in _lines(case)]
 
 
-def _lines(case: Case, told: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    tags = told.get(case.name)
-    if tags is None or not case.outcome:
+def _lines(case: Case) -> Iterable[str]:
+    if not case.exiftool or not case.outcome:
         return
-    tag, theirs = _capture(tags)
+    tag, theirs = _capture(case.exiftool)
     ours = case.taken
     if (ours and ours.replace(microsecond=0)) != theirs:
         yield f"{case.name}: {ours} ({case.source}), ExifTool {theirs} ({tag}): {_reason(case, tag, theirs)}"

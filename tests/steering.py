@@ -20,6 +20,7 @@ import pytest
 import tomli_w
 
 from mediad import config as configuration
+from mediad.analysing.analyser import Prints
 from mediad.clock import Clock
 from mediad.config.difference import differences
 from mediad.control.calls import Call
@@ -110,8 +111,9 @@ class Steering:
         return {word: count for word, count in (await self.call("Status"))["totals"].items() if count}
 
     async def queue(self) -> dict[str, int]:
-        """What waits, what nothing waits for left out."""
-        return {word: count for word, count in (await self.call("Status"))["queue"].items() if count}
+        """What waits, what nothing waits for left out, and what is filed and still to be compared."""
+        queue = (await self.call("Status"))["queue"]
+        return {word: count for word, count in queue.items() if count and word != "to_analyse"}
 
     async def until(self, condition: Callable[[], T]) -> T:
         """Wait until a condition holds."""
@@ -127,6 +129,7 @@ class House:
     Attributes:
         settings: as in the file.
         files, database: what the pipeline gets.
+        prints: what library files look like; None: nobody looks at them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -134,6 +137,7 @@ class House:
         self.clock = SetClock()
         self.files = Files()
         self.database: Callable[[apsw.Connection], Database] = Database
+        self.prints: Prints | None = None
         self.settings: dict[str, Any] = {
             "library": {"photos": self.table("photos", min_free="1MB")},
             "watch": {"inbox": self.watched("inbox")},
@@ -166,10 +170,13 @@ class House:
         connection, questions = await anyio.to_thread.run_sync(_open, catalogue)
         try:
             async with anyio.create_task_group() as tasks:
-                steering = await self._begin(self.database(connection), Reader(questions), catalogue)
+                reader = Reader(questions)
+                steering = await self._begin(self.database(connection), reader, catalogue)
                 up = anyio.Event()
                 tasks.start_soon(lambda: steering.pipeline.run(once=False, ready=up.set))
                 await up.wait()
+                if self.prints is not None:
+                    tasks.start_soon(steering.pipeline.analyser.keep, reader, self.prints)
                 await steering.until(lambda: not any(shelf.arriving for shelf in steering.pipeline.shelves))
                 yield steering
                 tasks.cancel_scope.cancel()

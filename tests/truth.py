@@ -13,10 +13,12 @@ import argparse
 import csv
 import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,6 +59,7 @@ class Case:
     evidence: dict[str, Any]
     item: int | None
     is_principal: bool
+    exiftool: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -91,12 +94,25 @@ def cases(media: Path, root: Path) -> list[Case]:
         ended = daemon.run_once()
         assert ended.code in (0, 3), "\n".join(ended.lines[-40:])
         found = {os.fsdecode(row[0]): row for row in daemon.query(_ARRIVALS)}
-    return [_case(row, media / row["file"], found.get(row["file"])) for row in rows(media)]
+    second = exiftool(media)
+    return [
+        _case(row, media / row["file"], found.get(row["file"]), second.get(row["file"], {}))
+        for row in rows(media)
+    ]
 
 
-def _case(row: Row, path: Path, found: Sequence[Any] | None) -> Case:
+def exiftool(media: Path) -> dict[str, dict[str, Any]]:
+    """Every tag that ExifTool reads, by file below the collection; empty where it is not installed."""
+    if shutil.which("exiftool") is None:
+        return {}
+    command = ["exiftool", "-json", "-G1", "-a", "-r", "-q", "."]
+    done = subprocess.run(command, cwd=media, capture_output=True, timeout=240, check=False)
+    return {one["SourceFile"].removeprefix("./"): one for one in json.loads(done.stdout)}
+
+
+def _case(row: Row, path: Path, found: Sequence[Any] | None, second: Mapping[str, Any]) -> Case:
     if found is None:
-        return Case(row, path, "", "never seen", "", None, None, "", "", {}, None, False)
+        return Case(row, path, "", "never seen", "", None, None, "", "", {}, None, False, second)
     _, outcome, reason, kind, taken, offset, source, confidence, evidence, item, step = found
     moment = datetime.fromisoformat(taken) if taken else None
     told = json.loads(evidence or "{}")
@@ -113,6 +129,7 @@ def _case(row: Row, path: Path, found: Sequence[Any] | None) -> Case:
         told,
         item,
         item == step,
+        second,
     )
 
 
@@ -169,27 +186,25 @@ def camera_verdict(case: Case) -> str:
     truth = (case.row["make"].strip(), case.row["model"].strip())
     if not any(ours):
         return "abstained"
-    return (
-        "right"
-        if all(not right or left == right for left, right in zip(ours, truth, strict=True))
-        else "wrong"
-    )
+    agree = all(not right or left == right for left, right in zip(ours, truth, strict=True))
+    return "right" if agree else "wrong"
 
 
 def size_verdict(case: Case) -> str:
+    """The manifest has what some field claims, often of another picture: Pillow and ExifTool are heard."""
     ours = (case.evidence.get("width"), case.evidence.get("height"))
     if not any(ours):
         return "abstained"
-    truth = (int(case.row["width"]), int(case.row["height"]))
+    stored = (int(case.row["width"]), int(case.row["height"]))
     # libheif tells a picture's size as shown, the manifest as stored
-    turned = case.row["true_type"] in ("HEIC", "HEIF", "AVIF") and (ours[1], ours[0]) == truth
-    if ours == truth or turned or ours == _pixels(case.path):
-        return "right"
-    return "wrong"
+    shown = stored[::-1] if case.row["true_type"] in ("HEIC", "HEIF", "AVIF") else stored
+    told = f"{ours[0]}x{ours[1]}"
+    agree = ours in (stored, shown, _pixels(case.path)) or told == case.exiftool.get("Composite:ImageSize")
+    return "right" if agree else "wrong"
 
 
 def _pixels(path: Path) -> tuple[int, int] | None:
-    """The size that Pillow finds; the manifest has the size that Exif claims, which may be another's."""
+    """The size that Pillow finds."""
     try:
         with Image.open(path) as picture:
             return picture.size
@@ -197,12 +212,23 @@ def _pixels(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def _has_camera(row: Row) -> bool:
+    """A make that is a number is a code that ExifTool has no name for."""
+    return bool(row["make"]) and row["true_type"] != "XMP" and not row["make"].isdigit()
+
+
+def _has_size(row: Row) -> bool:
+    """A size that a picture can have: 0 is none, and beyond 65,535 the field was a fixed-point number."""
+    sides = [int(row[side] or 0) for side in ("width", "height")]
+    return row["true_type"] not in _SIZELESS and all(0 < side < 65536 for side in sides)
+
+
 Judge = Callable[[Case], str]
 SUBJECTS: dict[str, tuple[Callable[[Row], bool], Judge]] = {
     "dates": (is_firm, verdict),
     "offsets": (lambda row: is_firm(row) and bool(row["expected_offset"]), offset_verdict),
-    "cameras": (lambda row: bool(row["make"]) and row["true_type"] != "XMP", camera_verdict),
-    "sizes": (lambda row: bool(row["width"]) and row["true_type"] not in _SIZELESS, size_verdict),
+    "cameras": (_has_camera, camera_verdict),
+    "sizes": (_has_size, size_verdict),
 }
 
 
@@ -322,7 +348,7 @@ def main() -> None:
     if arguments.exiftool:
         from tests import second_opinion  # which builds on this module
 
-        lines = second_opinion.disagreements(found, media)
+        lines = second_opinion.disagreements(found)
         print(f"\n{len(lines)} disagreements with ExifTool", *lines, sep="\n  ")
 
 

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else argv
-    arguments = _parser(given[0] if given else "").parse_args(given)
+    arguments = _parser(given[0] if given else "").parse_args(_shifts_joined(given))
     try:
         with Client.connect(_sockets(arguments)) as client:
             code: int = arguments.command(client, arguments)
@@ -51,6 +51,23 @@ def _command(argv: Sequence[str] | None) -> int:
         complain(f"mediactl: {error}; name the folder that the files are in instead")
         return _USAGE
     return code
+
+
+def _shifts_joined(given: Sequence[str]) -> list[str]:
+    """ "--shift -1:00" as "--shift=-1:00": argparse takes what begins with a dash for an option."""
+    joined: list[str] = []
+    for text in given:
+        if (
+            joined
+            and joined[-1] == "--shift"
+            and "--" not in joined
+            and text[:1] == "-"
+            and text[1:2].isdigit()
+        ):
+            joined[-1] += f"={text}"
+        else:
+            joined.append(text)
+    return joined
 
 
 def _sockets(arguments: _Arguments) -> list[str]:
@@ -230,10 +247,24 @@ def _commands() -> list[_Command]:
             ],
         ),
         _Command(
+            "date",
+            dispatch.date,
+            "override capture dates and file the sets anew; nothing is written into the files",
+            [
+                paths,
+                _option("--set", dest="when", metavar="WHEN", type=_when, help='such as "2021-07-10 20:39"'),
+                _option("--shift", metavar="SPAN", type=_shift, help='such as "-1:00" (an hour) or "2d"'),
+                _option("--use", metavar="SOURCE", type=_text, help="exif, filename, ... or a field's name"),
+                _option("--reset", action="store_true", help="back to what the files tell"),
+                *changing,
+            ],
+        ),
+        _Command(
             "duplicates",
             dispatch.duplicates,
-            "list library files that have the same content",
+            "list library files that have the same content, or look alike",
             [
+                _option("--similar", action="store_true", help="those that look alike, too"),
                 _option("--prune", action="store_true", help="move all copies but one into trash"),
                 _option("--under", metavar="DIR", type=_path, help="with --prune: only those in this folder"),
                 _option("--keep", choices=("best", "oldest"), help="with --prune: the one that stays"),
@@ -270,6 +301,18 @@ def _since(text: str) -> str:
     from mediad.cli.quantities import since
 
     return _read(since, text)
+
+
+def _when(text: str) -> str:
+    from mediad.cli.date import when
+
+    return _read(when, text)
+
+
+def _shift(text: str) -> float:
+    from mediad.cli.date import shift
+
+    return _read(shift, text)
 
 
 def _read(read: Callable[[str], T], text: str) -> T:

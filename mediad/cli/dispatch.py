@@ -146,8 +146,25 @@ def refile(client: Client, arguments: _Arguments) -> int:
     return refile(client, arguments.paths, library=arguments.library, how=_how(arguments))
 
 
+def date(client: Client, arguments: _Arguments) -> int:
+    from mediad.cli.date import date
+
+    return date(
+        client,
+        arguments.paths,
+        when=arguments.when,
+        shift=arguments.shift,
+        use=arguments.use,
+        reset=arguments.reset,
+        how=_how(arguments),
+    )
+
+
 def duplicates(client: Client, arguments: _Arguments) -> int:
     if arguments.prune:
+        if arguments.similar:
+            complain("mediactl: --prune moves exact copies only; look-alikes are yours to judge")
+            return _USAGE
         from mediad.cli.undo import prune
 
         return prune(client, under=arguments.under, keep=arguments.keep, how=_how(arguments))
@@ -156,7 +173,7 @@ def duplicates(client: Client, arguments: _Arguments) -> int:
         return _USAGE
     from mediad.cli.tell import duplicates
 
-    return duplicates(client, as_json=_json(arguments))
+    return duplicates(client, as_json=_json(arguments), similar=arguments.similar)
 
 
 def _how(arguments: _Arguments) -> How:

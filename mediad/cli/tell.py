@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mediad.cli.document import say_document, say_line
@@ -145,42 +146,87 @@ def _failure(file: dict[str, Any], on: Screen, called: str) -> list[str]:
     return [line, f"    {printable(file['reason'])}", *where, *commands]
 
 
-def duplicates(client: Client, *, as_json: bool) -> int:
-    """Print groups of library files with the same content, the best of each first; returns 0."""
+def duplicates(client: Client, *, as_json: bool, similar: bool = False) -> int:
+    """Print groups of library files with the same content, the best of each first; returns 0.
+
+    Args:
+        similar: those that look alike, too.
+    """
+    asked = {"similar": True} if similar else {}
     if as_json:
-        return _say_merged(client, "Duplicates", "groups")
+        return _say_merged(client, "Duplicates", "groups", asked)
     on = screen()
-    groups = spare = unread = 0
-    for page in client.pages("Duplicates"):
-        unread = page["unread"]
+    groups: Counter[str] = Counter()
+    spare = 0
+    page: dict[str, Any] = {}
+    for page in client.pages("Duplicates", asked):
         for group in page["groups"]:
-            groups += 1
-            spare += sum(file["size"] for file in group["files"]) - group["files"][0]["size"]
+            groups[group["kind"]] += 1
+            spare += _spare(group) if group["kind"] == "exact" else 0
             _say_lines([*_group(group, on), ""])
-    say(f"{count(groups, 'group')}, {size_text(spare)} more than needed" if groups else "no duplicates")
-    if unread:
-        complain(f"{count(unread, 'library file')} never read yet: copies among them are not known")
+    for line in _groups_text(groups, spare, similar):
+        say(line)
+    if page["unread"]:
+        complain(f"{count(page['unread'], 'library file')} never read yet: copies among them are not known")
+    if similar and page["to_analyse"] is None:
+        complain('look-alikes are not looked for: duplicates.similar is "off"; these were found before')
+    elif similar and page["to_analyse"]:
+        left = count(page["to_analyse"], "library file")
+        complain(f"{left} not compared yet: look-alikes among them are not known")
     return 0
 
 
+def _spare(group: dict[str, Any]) -> int:
+    sizes: list[int] = [file["size"] for file in group["files"]]
+    return sum(sizes) - sizes[0]
+
+
+def _groups_text(groups: Counter[str], spare: int, similar: bool) -> Iterator[str]:
+    exact, alike = groups["exact"], groups["similar"] + groups["payload"]
+    if exact:
+        what = " of exact copies" if similar else ""
+        hint = "; `mediactl duplicates --prune` moves the others into trash" if similar else ""
+        yield f"{count(exact, 'group')}{what}, {size_text(spare)} more than needed{hint}"
+    if alike:
+        yield f"{count(alike, 'group')} of look-alikes; mediad never removes them: `mediactl trash PATH` does"
+    if not groups.total():
+        yield "no duplicates, and nothing that looks alike" if similar else "no duplicates"
+
+
 def _group(group: dict[str, Any], on: Screen) -> list[str]:
-    size = size_text(group["files"][0]["size"])
-    alike = "look alike" if group["kind"] == "similar" else f"have the same content, {size} each"
     best = path_from(group, "best")
-    lines = [f"{count(len(group['files']), 'file')} that {alike}"]
+    lines = [f"{count(len(group['files']) + group['omitted'], 'file')} that {_likeness(group)}"]
     for file in sorted(group["files"], key=lambda file: path_from(file, "path") != best):
         is_best = path_from(file, "path") == best
-        lines.append(
-            on.fit(f"  {'*' if is_best else ' '} {shown(file, 'path')}") + (" (best)" if is_best else "")
-        )
+        start = f"  {'*' if is_best else ' '} {_measures(group, file)}"
+        line = start + on.fit(shown(file, "path"), len(start) + (7 if is_best else 0))
+        lines.append(line + (" (best)" if is_best else ""))
+    if group["omitted"]:
+        lines.append(f"    and {group['omitted']:,} more")
     return lines
 
 
-def _say_merged(client: Client, method: str, name: str) -> int:
+def _likeness(group: dict[str, Any]) -> str:
+    if group["kind"] == "exact":
+        return f"have the same content, {size_text(group['files'][0]['size'])} each"
+    if group["kind"] == "payload":
+        return "have the same content, and other metadata"
+    return f"look alike (distance {group['distance']})" if group["distance"] else "look the same"
+
+
+def _measures(group: dict[str, Any], file: dict[str, Any]) -> str:
+    """By what look-alikes differ, in columns."""
+    if group["kind"] == "exact":
+        return ""
+    pixels = f"{file['width']}x{file['height']}" if file["width"] else ""
+    return f"{pixels:>11} {size_text(file['size']):>8}  "
+
+
+def _say_merged(client: Client, method: str, name: str, asked: dict[str, Any] | None = None) -> int:
     """Print all pages of a list as one document."""
     document: dict[str, Any] = {}
     found: list[Any] = []
-    for document in client.pages(method):
+    for document in client.pages(method, asked or {}):
         found += document[name]
     say_document({**document, name: found})
     return 0

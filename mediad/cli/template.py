@@ -80,6 +80,10 @@ action = "copy"
 # match = { name = "*.gif", kind = ["photo", "video"] }
 # ignore = true
 
+# [[rule]]
+# match = { kind = "audio" }
+# layout = "Music/{artist|Unknown}/{album|No album}/{track:02|00} {title|untitled} {digest:8}{ext}"
+
 [duplicates]
 ## What becomes of an exact copy in move watches: trash, leave. In other watches it is always left.
 # exact = "trash"

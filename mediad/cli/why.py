@@ -98,7 +98,7 @@ def _paragraphs(story: _Story, on: Screen) -> Iterator[list[str]]:
         yield _prose(on, rule(story["rule"]))
     if steps := [line for step in story["steps"] for line in _step(step, on)]:
         yield ["What was done:", *steps]
-    yield _prose(on, where_now(story), _family(story), _digest(story))
+    yield _prose(on, where_now(story), _family(story), _digest(story), _not_compared(story))
 
 
 def what_it_is(story: _Story) -> str:
@@ -159,9 +159,13 @@ def date(story: _Story) -> str:
     if not story["taken"]:
         return "When it was taken is not known: none of these dates can be believed."
     offset = f", {story['offset']} from UTC" if story["offset"] else ", local time"
+    if story["taken_source"] == "user":
+        return f"It was taken on {_day(story['taken'])}{offset}. You said so, with `mediactl date`."
     source = _source(story["taken_source"] or "", story["taken_tag"])
+    source += _beside(next((one for one in story["candidates"] if one["won"]), {}))
     certain = _CONFIDENCE.get(story["confidence"] or "", "")
-    return f"It was taken on {_day(story['taken'])}{offset}. So says {source}. {certain}"
+    exact = f" To be exact: {note}." if (note := story.get("date_note")) else ""
+    return f"It was taken on {_day(story['taken'])}{offset}. So says {source}. {certain}{exact}"
 
 
 def rule(text: str) -> str:
@@ -188,10 +192,15 @@ def _candidates(story: _Story, on: Screen) -> list[str]:
     lines = []
     for candidate in story["candidates"]:
         mark = "*" if candidate["won"] else "-"
-        source = _source(candidate["source"], candidate["tag"])
+        source = _source(candidate["source"], candidate["tag"]) + _beside(candidate)
         line = f"{source}: {_moment(candidate)}. {_verdict(candidate, story)}"
         lines += _prose(on, line, first=f"  {mark} ", then="    ")
     return lines
+
+
+def _beside(candidate: dict[str, Any]) -> str:
+    """The other file that states it."""
+    return f", in {candidate['sidecar']}" if candidate.get("sidecar") else ""
 
 
 def _moment(candidate: dict[str, Any]) -> str:
@@ -209,6 +218,8 @@ def _verdict(candidate: dict[str, Any], story: _Story) -> str:
         return f"Not believed: {doubt or 'it is no possible date'}."
     if doubt:
         return f"Not believed: {doubt}."
+    if story["taken_source"] == "user":
+        return "Not needed: you gave another date."
     if story["taken"]:
         return "Not needed: there was a better one."
     return "Not believed: it is out of bounds, or such dates are not asked for."
@@ -232,6 +243,8 @@ def _done(action: str, destination: str) -> str:
     if action == "undo":
         done = next((text for part, text in _UNDONE.items() if part in destination), done)
         done = done if destination else "undone; it stays where it is"
+    if action == "date" and not destination:
+        return "given another date; it stays where it is"
     return (
         done.format(destination) if destination else done.partition("{}")[0].removesuffix("as ").rstrip(" ,:")
     )
@@ -244,6 +257,11 @@ def _family(story: _Story) -> str:
 
 def _digest(story: _Story) -> str:
     return f"Its content has the SHA-256 {story['digest']}." if story["digest"] else ""
+
+
+def _not_compared(story: _Story) -> str:
+    reason = story.get("not_compared")
+    return f"It is not compared with others, to find what looks like it: {reason}." if reason else ""
 
 
 def _on(rfc3339: str) -> str:

@@ -21,10 +21,10 @@ from mediad.errors import Exhausted, InputOutput, MediadError, SourceChanged, So
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.meter import Meter
 from mediad.ingest.moves import digest_of, never
-from mediad.media import companions
+from mediad.media import companions, siblings, together
 from mediad.media.conclude import by_name
 from mediad.media.dates import DateRules
-from mediad.media.formats import Format, claimed
+from mediad.media.formats import Format, claimed, is_common
 from mediad.media.kind import HEAD_BYTES, sniff
 from mediad.media.reading import File
 from mediad.media.whole import ends_whole
@@ -34,6 +34,7 @@ from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Sett
 from mediad.workers import WorkerPool
 
 _UNTOLD = 30  # settle times of rest for a local file of which no lease tells whether somebody writes
+_LONGEST_NOTE = 16 << 20  # bytes; longer texts belong to no picture, and may well be logs that grow
 _CONTAINER_GRACE = 5  # settle times for which a fresh file whose end is missing is waited for; thin air
 
 
@@ -118,6 +119,7 @@ class Identifier:
         self._clock = clock
         self._stopping = stopping
         self._progress = progress
+        self._shots = siblings.Shots()
 
     async def identify(
         self, batch: Sequence[Settled], limiter: anyio.CapacityLimiter, retired: Callable[[], bool] = never
@@ -139,12 +141,14 @@ class Identifier:
         except BaseException:
             self._close(files)
             raise
-        for group in opened:
-            self._form(
-                group,
-                [Identity(file.sighting, file.digest, next(known), file.evidence) for file in group],
-                result,
-            )
+        groups = [
+            [Identity(file.sighting, file.digest, next(known), file.evidence) for file in group]
+            for group in opened
+        ]
+        self._shots.note([one for identities in groups for one in identities])
+        for part in companions.joined(groups):
+            mine = [file for number in part for file in opened[number]]
+            self._form(mine, [one for number in part for one in groups[number]], rules, result)
         return result
 
     async def _facts(self, files: Sequence[_Opened], rules: DateRules) -> list[Facts]:
@@ -163,7 +167,9 @@ class Identifier:
             for one, file in zip(asked, files, strict=True)
         ]
 
-    def _form(self, group: list[_Opened], identities: list[Identity], result: Identified) -> None:
+    def _form(
+        self, group: list[_Opened], identities: list[Identity], rules: DateRules, result: Identified
+    ) -> None:
         fds = {file.sighting.path: file.fd for file in group}
         sets, orphans = companions.form_sets(identities)
         lease = self._places[identities[0].sighting.root].lease
@@ -180,7 +186,8 @@ class Identifier:
                 for fd in mine.values():
                     self._files.close(fd)
                 continue
-            result.sets.append(Held(media, mine, lease))
+            whole = siblings.dated(together.dated(media, rules.sources), self._shots.near)
+            result.sets.append(Held(whole, mine, lease))
 
     # -- in a thread ----------------------------------------------------------------------------------
 
@@ -300,7 +307,7 @@ class Identifier:
         meter = self._enter(sighting)
         form = claimed(name) if sighting.unparsed else None
         form = form or sniff(self._read(fd, 0, min(HEAD_BYTES, size)), name) or claimed(name)
-        if form is None:
+        if form is None or (is_common(form) and size > _LONGEST_NOTE):
             return Unplanned(
                 sighting, Result.IGNORED, "not-media", "is not media, by content or name", evidence
             )

@@ -28,7 +28,6 @@ from mediad.ingest.record import MOST_TROUBLES, Batch
 from mediad.ingest.roster import Entry
 from mediad.ingest.serving import Served
 from mediad.media import companions
-from mediad.media.formats import claimed
 from mediad.model import FileType, Result, Sighting
 from mediad.roots import filesystem
 from mediad.store import catalogue
@@ -312,8 +311,7 @@ class Import:
 
 def _stem(sighting: Sighting) -> bytes:
     """What a file shares with those that may belong to it; chunks hold whole stems."""
-    lone = sighting.excluded or claimed(sighting.path) is None
-    return b"\0" + sighting.path if lone else companions.key(sighting.path)
+    return b"\0" + sighting.path if sighting.excluded else companions.gathering(sighting.path)
 
 
 def _is_there(path: bytes, row: LibraryFile) -> bool:

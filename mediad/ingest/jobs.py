@@ -10,9 +10,10 @@ import apsw
 from mediad.errors import LibraryMoved
 from mediad.ingest import moves
 from mediad.ingest.group import Job, Task, private_name
-from mediad.ingest.plan import Planner, Waits, World
+from mediad.ingest.kin import WINDOW
+from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.stages import Stages
-from mediad.media import companions
+from mediad.media import siblings
 from mediad.model import Held, Plan
 from mediad.store import catalogue
 from mediad.store.world import CatalogueWorld
@@ -20,15 +21,13 @@ from mediad.store.world import CatalogueWorld
 if TYPE_CHECKING:
     from mediad.ingest.lane import Lane
 
-_COMPANION_WINDOW = 86_400_000_000  # microseconds within which a late companion belongs to a principal
-
 
 def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: apsw.Connection) -> list[Job]:
     """One unit of work, so that what the catalogue says and what is in flight fit together."""
     for held in helds:
         for member in held.set.members:
             stages.enter(member.sighting, "planning")
-    since = stages.clock.micros() - _COMPANION_WINDOW
+    since = stages.clock.micros() - WINDOW
     world = CatalogueWorld(connection, stages.shelves.readable(), since)
     jobs: list[Job] = []
     for held in helds:
@@ -51,10 +50,10 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
     return jobs
 
 
-def _planned(planner: Planner, held: Held, world: World) -> Plan | Waits:
-    if companions.is_companion_name(held.set.principal.sighting.path):
+def _planned(planner: Planner, held: Held, world: CatalogueWorld) -> Plan | Waits:
+    if held.set.principal.facts.kind == "sidecar":
         return planner.plan_companion(held.set.principal, world, held.avoid)
-    return planner.plan(held.set, world, held.avoid)
+    return planner.plan(siblings.dated(held.set, world.shots), world, held.avoid)
 
 
 def _job(stages: Stages, held: Held, plan: Plan) -> Job:

@@ -316,6 +316,8 @@ class Lane:
 
         stages.recorder.counted(await stages.database.run(commit))
         stages.recorder.tell(group)
+        if any(job.plan.followers for job in group.going):
+            stages.gather()
         for job in group.jobs:
             if job.error is not None and not isinstance(job.error, Stranded):
                 stages.tracker.reverted(job.sightings)

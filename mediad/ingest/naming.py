@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mediad.config import Watch
-from mediad.layout import Values, camera, companion_name, key_of, with_suffix
+from mediad.errors import printable
+from mediad.layout import Values, camera, companion_name, key_of, split_name, with_suffix
+from mediad.media import stems
+from mediad.media.formats import FORMATS, is_common, true_name
 from mediad.model import Identity, MediaSet
 
 
 def values_of(identity: Identity, watch: Watch) -> Values:
     """What a layout may say of a file."""
-    directory, _, name = identity.sighting.path.rpartition(b"/")
+    directory = identity.sighting.path.rpartition(b"/")[0]
     facts = identity.facts
     return Values(
         taken=identity.taken.local if identity.taken else None,
-        name=name,
+        name=name_of(identity),
         kind=facts.kind,
         origin=identity.origin,
         make=facts.make,
@@ -31,12 +34,30 @@ def values_of(identity: Identity, watch: Watch) -> Values:
     )
 
 
+def name_of(identity: Identity) -> bytes:
+    """A file's name, its extension set right where it lies about what is inside."""
+    facts = identity.facts
+    return identity.name if facts.unreadable else true_name(identity.name, facts.format)
+
+
+def renamings(media: MediaSet) -> list[str]:
+    """What `why` tells of names that were set right: "named .png, is JPEG: filed as .jpg"."""
+    told: list[str] = []
+    for member in media.members:
+        old, new = (split_name(name)[1] for name in (member.name, name_of(member)))
+        if old != new:
+            form = member.facts.format.upper()
+            told.append(f"named {printable(old)}, is {form}: filed as {new.decode('ascii')}")
+    return list(dict.fromkeys(told))
+
+
 def set_names(media: MediaSet, principal: bytes) -> list[bytes]:
     """The names of a set's files, whose principal gets this one."""
     directory, slash, name = principal.rpartition(b"/")
     names = [principal]
     for companion in media.companions:
-        wanted = unique = directory + slash + companion_name(media.principal.name, name, companion.name)
+        source = _shown(companion, media.companions)
+        wanted = unique = directory + slash + companion_name(media.principal.name, name, source)
         number = 0
         while key_of(unique) in {key_of(other) for other in names}:
             number += 1
@@ -45,11 +66,33 @@ def set_names(media: MediaSet, principal: bytes) -> list[bytes]:
     return names
 
 
+def _shown(companion: Identity, companions: Sequence[Identity]) -> bytes:
+    """A companion's name, set right; that of a sidecar follows the file that it names."""
+    if companion.facts.kind != "sidecar":
+        return name_of(companion)
+    for other in companions:
+        old, new = other.name, name_of(other)
+        if old != new and companion.name[: len(old) + 1].lower() == old.lower() + b".":
+            return new + companion.name[len(old) :]
+    return companion.name
+
+
 def principal_name(companion: bytes, holder: bytes) -> bytes:
-    """The name that a companion's principal had, as far as the companion's own name tells."""
-    stem = companion.rpartition(b".")[0]
-    extension = holder[len(holder.rpartition(b".")[0]) :]
-    return stem if stem.lower().endswith(extension.lower()) and extension else stem + extension
+    """The name that a companion's principal had, as far as the companion's own name tells.
+
+    Args:
+        holder: the principal's name in the library.
+    """
+    extension = split_name(holder)[1].decode("utf-8", "surrogateescape")
+    return stems.parse(companion).owner(extension).encode("utf-8", "surrogateescape")
+
+
+def lonely(orphan: Identity) -> tuple[str, str]:
+    """Code and reason of a companion that stays where it is, since its principal is not there."""
+    form = FORMATS.get(orphan.facts.format)
+    if form is not None and is_common(form):
+        return "not-media", "is not media, by content or name"
+    return "orphan", "a companion without its principal"
 
 
 def subject_of(identity: Identity, watch: Watch) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from mediad.analysing.analyser import Analyser
 from mediad.clock import Clock
 from mediad.config import Config
 from mediad.events import Events
@@ -40,11 +41,11 @@ from mediad.ingest.shelves import Shelves
 from mediad.ingest.stages import Stages
 from mediad.ingest.watch import State, Watcher
 from mediad.keeping.expiring import Expirer
+from mediad.keeping.gatherer import Gatherer
 from mediad.keeping.relocate import Relocator
 from mediad.keeping.verify_schedule import Verifier
 from mediad.library import OpenLibrary
 from mediad.media import companions
-from mediad.media.formats import claimed
 from mediad.model import Counts, Sighting
 from mediad.roots import filesystem
 from mediad.store import times
@@ -98,7 +99,7 @@ class Pipeline:
             self._in_hand,
             stopping,
         )
-        self.tracker = Tracker(_gathering, lambda name: self.roster.places[name].settle)
+        self.tracker = Tracker(companions.gathering, lambda name: self.roster.places[name].settle)
         self.recorder = Recorder(
             database, clock, self._root, self.shelves.rows, last_id, self.events, self._identity
         )
@@ -127,13 +128,16 @@ class Pipeline:
             lambda: self.intake.wake(),
             self._lost,
             self.closed,
+            lambda: self.gatherer.wake(),
         )
         self.serving = Serving(self.roster, self.stages, self._watcher, self._ended, self._renamed)
         self.relocator = Relocator(self.stages, self.events)
+        self.gatherer = Gatherer(self.stages, self.relocator)
         self.expirer = Expirer(lambda: self.config, self.shelves, database, self.relocator, clock)
         self.imports: set[str] = set()  # the keys of those that are running
         self.intake = Intake(self.serving, self.roster, self.stages, clock.micros())
         self.verifier = Verifier(self, stopping)
+        self.analyser = Analyser(self, stopping)
 
     def _root(self, name: str) -> bytes:
         return self.roster.trees[name].root
@@ -175,6 +179,7 @@ class Pipeline:
             await self.shelves.open_all(admit=once)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.intake.settle)
+                tasks.start_soon(self.gatherer.keep)
                 await self.serving.start(tasks, follow=not once)
                 if once:
                     ready()
@@ -212,8 +217,12 @@ class Pipeline:
 
     async def rest(self) -> None:
         """Wait until nothing is settling, waiting or in flight, but for what is held."""
-        while self.intake.arriving or self.tracker.flying or any(self._waits(name) for name in self.serving):
+        while self._at_work or any(self._waits(name) for name in self.serving):
             await self.changed(0.5)
+
+    @property
+    def _at_work(self) -> bool:
+        return bool(self.intake.arriving or self.tracker.flying or self.gatherer.busy)
 
     async def all_served(self) -> None:
         """Wait until every configured watch is served: a successor begins when what retires has ended."""
@@ -394,6 +403,7 @@ class Pipeline:
     def _library_changed(self, shelf: Shelf) -> None:
         self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)
         self.verifier.wake()
+        self.gatherer.wake()
         self._nudge()
 
     def _in_hand(self, step: int) -> bool:
@@ -437,8 +447,3 @@ def _renamed(old: Config, new: Config) -> Renamed:
     names = {(root.kind, root.path): root.name for root in old.roots()}
     pairs = [(names.get((root.kind, root.path), root.name), root.name) for root in new.roots()]
     return [(before, after) for before, after in pairs if before != after]
-
-
-def _gathering(path: bytes) -> bytes:
-    """The stem under which a file may belong to others; what is no media by its name settles alone."""
-    return companions.key(path) if claimed(path) else b"\0" + path

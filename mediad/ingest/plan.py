@@ -1,21 +1,34 @@
 """Plan: decide what becomes of a set. PURE, one at a time; the only place where such decisions are made.
 
-The planner knows which digests and names are in flight. A set whose content is in flight waits for that one
-to land, and is planned anew then. Preview and execution get the same plans.
+The planner knows which digests and names are in flight. A set whose content is in flight, or which belongs
+to one in flight, waits for that one to land, and is planned anew then. Preview and execution get the same
+plans.
+
+A companion that comes late goes beside its principal, wherever that is by now. A principal that comes late
+is filed as ever, and its plan names the earlier sets that belong to it: `keeping.gatherer` brings them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from mediad.config import Config, Watch
 from mediad.errors import LibraryMoved, printable
-from mediad.ingest.naming import principal_name, set_names, subject_of, values_of
+from mediad.ingest.flights import Flights
+from mediad.ingest.kin import Kin, are_kin, kin_of
+from mediad.ingest.naming import (
+    lonely,
+    name_of,
+    principal_name,
+    renamings,
+    set_names,
+    subject_of,
+    values_of,
+)
 from mediad.layout import Layout, companion_name, key_of, with_suffix
-from mediad.model import Holder, Identity, MediaSet, Plan, Result, Sighting, Step
+from mediad.model import Earlier, Holder, Identity, MediaSet, Plan, Result, Sighting, Step
 
 _TRASH = b".mediad/trash/"
 _QUARANTINE = b".mediad/quarantine/"
@@ -26,7 +39,11 @@ class World(Protocol):
     """What the catalogue knows, asked as the planner goes."""
 
     def holders(self, digest: bytes, library: str | None) -> Sequence[Holder]:
-        """Principals and found files with this content, in one library or (None) in all that are online."""
+        """Principals and found files with this content, in one library or (None) in all that are online.
+
+        Where there are none, companions that are media in their own right: what comes alone is compared as a
+        principal, and its picture is in the library as a part of another set.
+        """
 
     def deleted(self, digest: bytes) -> bool:
         """Did the user remove this content from a library?"""
@@ -37,15 +54,20 @@ class World(Protocol):
     def set_members(self, principal: Holder) -> Mapping[bytes, Holder]:
         """The library's other files of this principal's set, by content."""
 
-    def former_principal(self, watch: str, path: bytes) -> Holder | None:
-        """The library file of a principal that lately came from this path's folder and stem."""
+    def earlier(self, media: MediaSet) -> Sequence[Earlier]:
+        """What came from the same watch and may be of this set, by name or content id; newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """No plan yet: this content is in flight."""
+    """No plan yet: this content is in flight, or claimed.
+
+    Attributes:
+        whole: it is that of the principal of a set that this one belongs to.
+    """
 
     digest: bytes
+    whole: MediaSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +78,6 @@ class Place:
     layout: Layout
     why: str
     ignore: bool = False
-
-
-_Content = tuple[str, bytes]  # library or "" for all, and digest
 
 
 class Planner:
@@ -72,11 +91,7 @@ class Planner:
     def __init__(self, config: Config, watches: Mapping[str, Watch] | None = None) -> None:
         self.config = config
         self._watches = config.watches if watches is None else watches
-        self._digests: set[_Content | None] = set()
-        self._names: set[tuple[str, bytes]] = set()
-        self._holding: dict[int, tuple[tuple[tuple[str, bytes], ...], _Content | None, Plan]] = {}
-        self._flying: Counter[bytes] = Counter()
-        self._claimed: set[bytes] = set()
+        self._flights = Flights()
         self._suffixes: dict[tuple[str, bytes], int] = {}
 
     def plan(self, media: MediaSet, world: World, avoid: Collection[bytes] = ()) -> Plan | Waits:
@@ -88,48 +103,55 @@ class Planner:
         Raises:
             LibraryMoved: its library is no longer configured.
         """
-        if (claimed := self._claimed_of(media)) is not None:
-            return Waits(claimed)
-        watch = self._watch(media.principal.sighting)
-        place = self.place_for(media.principal, watch)
-        if place.ignore and media.principal.sighting.kept is None:
-            return self._left(media, place, Result.IGNORED, "rule", f"ignored by {place.why}")
-        if media.principal.facts.unreadable:
-            return self._quarantined(media, watch, place)
+        kin = kin_of(media, world.earlier(media))
+        if (waits := self._waits(media, kin)) is not None:
+            return waits
+        media = kin.dated(media)
+        principal = media.principal
+        watch = self._watch(principal.sighting)
+        place = self.place_for(principal, watch)
+        if kin.principal is None:  # else that one's place and soundness decide
+            if place.ignore and principal.sighting.kept is None:
+                return self._left(media, place, Result.IGNORED, "rule", f"ignored by {place.why}")
+            if principal.facts.unreadable:
+                return self._quarantined(media, watch, place)
         scope = "" if self.config.duplicates.scope == "all" else place.library
-        if (scope, media.principal.digest) in self._digests:
-            return Waits(media.principal.digest)
-        holders = world.holders(media.principal.digest, scope or None)
-        if not holders and self._unwanted(media.principal, world):
+        if self._flights.has_content(scope, principal.digest):
+            return Waits(principal.digest)
+        holders = world.holders(principal.digest, scope or None)
+        if not holders and self._unwanted(principal, world):
             return self._left(media, place, Result.IGNORED, "deleted", "was moved to trash before")
-        plan = (
-            self._duplicate(media, watch, place, holders[0], world, avoid)
-            if holders
-            else self._filed(media, watch, place, world, avoid)
-        )
-        self._hold(plan, scope)
+        if holders:
+            plan = self._duplicate(media, watch, place, holders[0], world, avoid)
+            kin = Kin()
+        elif kin.principal is not None:
+            plan = self._late(media, watch, kin.principal, world, avoid)
+        else:
+            plan = self._filed(media, watch, place, world, avoid, kin)
+        self._flights.hold(plan, scope, kin.digests)
         return plan
 
     def plan_companion(self, orphan: Identity, world: World, avoid: Collection[bytes] = ()) -> Plan | Waits:
         """Decide on a companion without its principal: beside it if that came lately, else ignored."""
         watch = self._watch(orphan.sighting)
         media = MediaSet(orphan)
-        if (claimed := self._claimed_of(media)) is not None:
-            return Waits(claimed)
-        former = world.former_principal(orphan.sighting.watch, orphan.sighting.path)
-        if former is None:
+        kin = kin_of(media, world.earlier(media))
+        if (waits := self._waits(media, kin)) is not None:
+            return waits
+        if kin.principal is None:
             place = Place(watch.library, self._layout(watch.library, orphan), "")
-            return self._left(media, place, Result.IGNORED, "orphan", "a companion without its principal")
-        kept = world.set_members(former).get(orphan.digest)
-        if kept is not None:
-            step = self._disposal(orphan, watch, former.library, kept, "companion")
-            plan = Plan(media, (step,), former, "beside its principal")
-            self._hold(plan, None)
-            return plan
-        step = self._beside(orphan, former, watch, world, avoid, set())
-        plan = Plan(media, (step,), former, "beside its principal, which came earlier")
-        self._hold(plan, None)
+            return self._left(media, place, Result.IGNORED, *lonely(orphan))
+        plan = self._late(media, watch, kin.principal, world, avoid)
+        self._flights.hold(plan, None, kin.digests)
         return plan
+
+    def _waits(self, media: MediaSet, kin: Kin) -> Waits | None:
+        """Is what matters for a set being moved just now, or does it belong to a set that is in flight?"""
+        digests = (*(one.digest for one in media.members), *kin.digests)
+        if (claimed := self._flights.claimed(digests)) is not None:
+            return Waits(claimed)
+        whole = next((plan.set for plan in self._flights.alike(media) if are_kin(media, plan.set)), None)
+        return None if whole is None else Waits(whole.principal.digest, whole)
 
     def _unwanted(self, principal: Identity, world: World) -> bool:
         """Was its content removed by hand? Whoever names it wants it all the same."""
@@ -148,15 +170,7 @@ class Planner:
 
     def landed(self, plan: Plan) -> None:
         """A plan was carried out or given up: what it held is free again."""
-        if (held := self._holding.pop(id(plan), None)) is None:
-            return
-        names, content, _ = held
-        self._names.difference_update(names)
-        self._digests.discard(content)
-        for member in plan.set.members:
-            self._flying[member.digest] -= 1
-            if not self._flying[member.digest]:
-                del self._flying[member.digest]
+        self._flights.landed(plan)
 
     def claim(self, digests: Collection[bytes]) -> bool:
         """Have no set planned that these contents matter for, until `release`: library files that have them
@@ -165,31 +179,11 @@ class Planner:
         Returns:
             False while a plan rests on one of them, or somebody else has claimed it.
         """
-        if any(digest in self._flying or digest in self._claimed for digest in digests):
-            return False
-        self._claimed.update(digests)
-        return True
+        return self._flights.claim(digests)
 
     def release(self, digests: Collection[bytes]) -> None:
         """Whoever had claimed these is done."""
-        self._claimed.difference_update(digests)
-
-    def _claimed_of(self, media: MediaSet) -> bytes | None:
-        if not self._claimed:
-            return None
-        return next((one.digest for one in media.members if one.digest in self._claimed), None)
-
-    def _hold(self, plan: Plan, scope: str | None) -> None:
-        names = tuple(
-            (step.library, key_of(step.destination)) for step in plan.steps if step.destination is not None
-        )
-        files = any(step.outcome is Result.FILED for step in plan.steps)
-        content = (scope, plan.set.principal.digest) if files and scope is not None else None
-        self._names.update(names)
-        if content is not None:
-            self._digests.add(content)
-        self._holding[id(plan)] = (names, content, plan)
-        self._flying.update(member.digest for member in plan.set.members)
+        self._flights.release(digests)
 
     def place_for(self, principal: Identity, watch: Watch) -> Place:
         """The library and layout that the rules of today give it.
@@ -261,29 +255,57 @@ class Planner:
         world: World,
         avoid: Collection[bytes],
     ) -> Plan:
-        kept = world.set_members(holder) if media.companions else {}
-        steps = [self._disposal(media.principal, watch, place.library, holder, "principal")]
+        step = self._disposal(media.principal, watch, place.library, holder, "principal")
+        joined = self._joined(media.companions, watch, place.library, holder, b"", world, avoid)
+        return Plan(media, (step, *joined), holder, place.why)
+
+    def _late(
+        self, media: MediaSet, watch: Watch, former: Earlier, world: World, avoid: Collection[bytes]
+    ) -> Plan:
+        """Companions whose principal came before: nothing that is filed moves."""
+        holder, name = former.holder, former.identity.name
+        steps = self._joined(media.members, watch, holder.library, holder, name, world, avoid)
+        return Plan(media, steps, holder, "beside its principal, which came earlier")
+
+    def _joined(
+        self,
+        members: Sequence[Identity],
+        watch: Watch,
+        library: str,
+        holder: Holder,
+        source: bytes,
+        world: World,
+        avoid: Collection[bytes],
+    ) -> tuple[Step, ...]:
+        """Companions whose principal the library has: what its set holds already is a duplicate."""
+        kept = world.set_members(holder) if members else {}
         chosen: set[bytes] = set()
-        for companion in media.companions:
-            if proof := kept.get(companion.digest):
-                steps.append(self._disposal(companion, watch, place.library, proof, "companion"))
+        steps: list[Step] = []
+        for member in members:
+            if proof := kept.get(member.digest):
+                steps.append(self._disposal(member, watch, library, proof, "companion"))
             else:
-                steps.append(self._beside(companion, holder, watch, world, avoid, chosen))
-        return Plan(media, tuple(steps), holder, place.why)
+                steps.append(self._beside(member, holder, source, watch, world, avoid, chosen))
+        return tuple(steps)
 
     def _beside(
         self,
         companion: Identity,
         holder: Holder,
+        source: bytes,
         watch: Watch,
         world: World,
         avoid: Collection[bytes],
         chosen: set[bytes],
     ) -> Step:
-        """A companion goes into the folder of its principal's library file, under that one's stem."""
+        """A companion goes into the folder of its principal's library file, under that one's stem.
+
+        Args:
+            source: the name that its principal came by, b"" where that is not known.
+        """
         directory, slash, name = holder.path.rpartition(b"/")
-        source = principal_name(companion.name, name)
-        wanted = directory + slash + companion_name(source, name, companion.name)
+        source = source or principal_name(companion.name, name)
+        wanted = directory + slash + companion_name(source, name, name_of(companion))
         destination = wanted
         number = 0
         while not self._free(holder.library, destination, world, avoid) or key_of(destination) in chosen:
@@ -295,7 +317,7 @@ class Planner:
         )
 
     def _filed(
-        self, media: MediaSet, watch: Watch, place: Place, world: World, avoid: Collection[bytes]
+        self, media: MediaSet, watch: Watch, place: Place, world: World, avoid: Collection[bytes], kin: Kin
     ) -> Plan:
         wanted = place.layout.render(values_of(media.principal, watch))
         for number in self._numbers(place.library, wanted):
@@ -313,7 +335,9 @@ class Planner:
             )
             for member, name in zip(media.members, names, strict=True)
         )
-        return Plan(media, steps, None, place.why)
+        followers = (one.holder.id for one in kin.followers if one.holder.library == place.library)
+        why = "; ".join((place.why, *renamings(media)))
+        return Plan(media, steps, None, why, tuple(followers))
 
     def _numbers(self, library: str, wanted: bytes) -> _Numbers:
         if len(self._suffixes) > 10_000:
@@ -322,7 +346,8 @@ class Planner:
 
     def _free(self, library: str, name: bytes, world: World, avoid: Collection[bytes]) -> bool:
         key = key_of(name)
-        return (library, key) not in self._names and key not in avoid and not world.taken(library, key)
+        held = self._flights.has_name(library, key)
+        return not held and key not in avoid and not world.taken(library, key)
 
 
 class _Numbers:

@@ -20,15 +20,16 @@ import apsw
 from mediad.behalf import BARRED
 from mediad.clock import Clock
 from mediad.config import Config
-from mediad.errors import NotPermitted
+from mediad.errors import NotPermitted, printable
 from mediad.files import Files, Tree, source_error
 from mediad.ingest import witnesses
 from mediad.ingest.identify import Identifier
+from mediad.ingest.kin import WINDOW
 from mediad.ingest.moves import never
 from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.roster import Entry, Roster, library_folder
 from mediad.library import Capabilities, OpenLibrary
-from mediad.media import companions
+from mediad.media import companions, siblings
 from mediad.model import Held, Plan, Result, Settled, Sighting
 from mediad.store import catalogue, times
 from mediad.store.database import Database
@@ -226,17 +227,20 @@ class Preview:
 
     def _plan(self, sets: Sequence[Held], connection: apsw.Connection) -> list[Forecast]:
         rows = {name: row for name, (row, _) in self._libraries.items()}
-        world = CatalogueWorld(connection, rows, 0)
+        world = CatalogueWorld(connection, rows, self._clock.micros() - WINDOW)
         told: list[Forecast] = []
         for held in sets:
             principal = held.set.principal
-            if companions.is_companion_name(principal.sighting.path):
+            if principal.facts.kind == "sidecar":
                 plan: Plan | Waits = self._planner.plan_companion(principal, world)
             else:
-                plan = self._planner.plan(held.set, world)
+                plan = self._planner.plan(siblings.dated(held.set, world.shots), world)
             if isinstance(plan, Waits):
-                reason = "same content as another new file"
-                told += [self._told(member.sighting, Result.DUPLICATE, reason) for member in held.set.members]
+                outcome, reason = Result.DUPLICATE, "same content as another new file"
+                if plan.whole is not None:
+                    lead = plan.whole.principal
+                    outcome, reason = Result.FILED, f"in one set with {printable(lead.sighting.path)}"
+                told += [self._told(member.sighting, outcome, reason) for member in held.set.members]
             else:
                 told += self._steps(plan)
         return told
@@ -247,22 +251,20 @@ class Preview:
             taken = plan.set.principal.taken
             when = f"{taken.local} by {taken.source} ({taken.confidence})" if taken else "no date"
             reason = step.reason or f"{when}; {plan.why}"
-            if step.library not in self._libraries:
+            if plan.followers and step.role == "principal":
+                reason += "; what came of its set before will join it"
+            if step.library not in self._libraries and step.code != "not-media":
                 why = self._offline.get(step.library, "")
                 reason = f"the library is offline: {why}" if why else "the library is offline"
                 told.append(self._told(step.identity.sighting, "held", reason))
                 continue
-            tree = self._libraries[step.library][1].tree
             private = step.action in ("trash", "quarantine")
             destination = step.destination if step.destination and not private else None
             forecast = self._told(step.identity.sighting, step.outcome, reason)
-            told.append(
-                replace(
-                    forecast,
-                    destination=tree.absolute(destination) if destination else None,
-                    undated=taken is None and step.outcome is Result.FILED,
-                )
-            )
+            if destination:
+                tree = self._libraries[step.library][1].tree
+                forecast = replace(forecast, destination=tree.absolute(destination))
+            told.append(replace(forecast, undated=taken is None and step.outcome is Result.FILED))
         return told
 
     def _told(self, sighting: Sighting, outcome: str, reason: str) -> Forecast:

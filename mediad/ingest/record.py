@@ -20,7 +20,7 @@ from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
 from mediad.model import Plan, Result, Sighting, Unplanned
 from mediad.sizes import size_text
-from mediad.store import catalogue, journal
+from mediad.store import catalogue, gathering, journal
 from mediad.store.catalogue import Tally
 from mediad.store.database import Database
 
@@ -192,6 +192,9 @@ class Recorder:
                 for job, task in entries
             ]
             journal.begin(connection, rows, now)
+            gathering.remember(
+                connection, ((job.tasks[0].item, file) for job in jobs for file in job.plan.followers)
+            )
             return catalogue.tally(connection), catalogue.holdings(connection)
 
         self.counted(await self._database.run(write))

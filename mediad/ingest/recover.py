@@ -134,7 +134,7 @@ def recover(
             case.bring_in()
         # With the watch away nothing can go back: what the library has, it keeps.
         finish = (outside is None and steps[0].origin is None) or all(
-            case.placed or case.step.destination is None for case in cases
+            case.placed or case.step.lies_still for case in cases
         )
         return [case.end(finish=finish) for case in cases]
 
@@ -201,8 +201,8 @@ class _Case:
 
     def end(self, *, finish: bool) -> Recovered:
         """Finish or revert it."""
-        if self.step.shifts and self.step.destination is None:
-            return self._nothing_moves()
+        if self.step.shifts and self.step.lies_still:
+            return self._nothing_moves(finish=finish)
         return self.finish() if self.placed and finish else self.revert()
 
     def is_here(self) -> bool:
@@ -211,19 +211,23 @@ class _Case:
 
     def stay(self) -> Recovered:
         """Revert it where nothing is known of the folder outside."""
-        if self.step.destination is None:
+        if self.step.lies_still:
             return Recovered(self.step, Verdict.REVERTED)
         if not _goes_outside(self.step):
             self.bring_in()
         return self.revert()
 
-    def _nothing_moves(self) -> Recovered:
-        """What was to be removed and is still there stays; else all there was to do was to write it down."""
+    def _nothing_moves(self, *, finish: bool) -> Recovered:
+        """What was to be removed and is still there stays; else all there was to do was to write it down,
+        which is not done where others of its set go back.
+        """
         if self.step.action == "expire":
             self._come_home(self._aside)
             if self._held_by(self._source) is not None:
                 return Recovered(self.step, Verdict.REVERTED)
             self._drop_reason(self._source)
+        elif not finish:
+            return Recovered(self.step, Verdict.REVERTED)
         return Recovered(self.step, Verdict.FINISHED)
 
     def _drop_reason(self, place: _Place) -> None:
@@ -231,7 +235,7 @@ class _Case:
 
     def bring_in(self) -> None:
         """See whether the library has the content; what was on its way as the only exemplar goes on."""
-        if self.step.destination is None:
+        if self.step.destination is None or self.step.lies_still:
             return
         self.placed = self._held_by(self._target)
         for staged in (self._take, self._copy):

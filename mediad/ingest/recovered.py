@@ -13,7 +13,6 @@ from mediad.ingest.recover import Recovered, Verdict
 from mediad.ingest.shelf import Shelf
 from mediad.layout import key_of
 from mediad.library import OpenLibrary
-from mediad.media import companions
 from mediad.store import catalogue, changes, journal
 from mediad.store.journal import OpenStep
 from mediad.store.paths import under
@@ -86,7 +85,6 @@ def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> Non
     if result.verdict is Verdict.FINISHED:
         outcome = {"trash": "duplicate", "quarantine": "quarantined"}.get(step.action, "filed")
         destination = step.destination or b""
-        late = companions.is_companion_name(step.path)  # it came alone, after its principal
         ending = journal.Ending(
             id=step.id,
             item=journal.set_of(connection, step),
@@ -100,7 +98,7 @@ def _record_one(connection: apsw.Connection, result: Recovered, now: int) -> Non
             key=key_of(destination),
             stat=result.placed,
             digest=step.digest,
-            role="principal" if step.id == step.item and not late else "companion",
+            role="principal" if step.id == step.item and not journal.joins(connection, step) else "companion",
         )
         journal.finish(connection, [ending], [], now)
         return

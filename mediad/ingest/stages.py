@@ -33,6 +33,7 @@ class Stages:
         wake: tells the settle stage that there may be room again.
         lost: told of a watch whose folder could not be opened.
         closed: says of a watch that what has settled there is held.
+        gather: called when a principal was filed whose set came in part before.
         once: nothing is waited for that may not come by itself (`run --once`).
         deferred: sets whose content is in flight in some lane, by digest, with the lane that has them.
         open_files: files that are held open until they are placed, those of deferred sets included.
@@ -52,6 +53,7 @@ class Stages:
     wake: Callable[[], None]
     lost: Callable[[str, OSError], None]
     closed: Callable[[str], bool]
+    gather: Callable[[], None]
     once: bool = False
     deferred: dict[bytes, list[tuple[Lane, Held]]] = field(default_factory=dict)
     open_files: int = 0

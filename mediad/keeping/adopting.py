@@ -25,7 +25,6 @@ from mediad.files import Tree
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.roster import library_folder
 from mediad.media import companions
-from mediad.media.formats import claimed
 from mediad.media.wire import MOST_FILES
 from mediad.model import Held, MediaSet, Result, Settled, Sighting
 from mediad.roots import filesystem
@@ -340,13 +339,12 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 def _is_whole(media: MediaSet) -> bool:
     """Is it media that can be read, with what belongs to it?"""
     principal = media.principal
-    orphan = principal.facts.kind == "sidecar" or companions.is_companion_name(principal.sighting.path)
-    return not orphan and not principal.facts.unreadable
+    return principal.facts.kind != "sidecar" and not principal.facts.unreadable
 
 
 def _stem(sighting: Sighting) -> bytes:
     """What a file shares with those that may belong to it; chunks hold whole stems."""
-    return companions.key(sighting.path) if claimed(sighting.path) else b"\0" + sighting.path
+    return companions.gathering(sighting.path)
 
 
 def _id(row: Known | None) -> int | None:

@@ -1,7 +1,7 @@
 """What is to be done with files that the libraries have: values, decided before anything is done. PURE.
 
 A `Shift` takes one file from one spot to another; a `Change` has those of a set, which go together or not at
-all. Undo, trash, refile and expiry all come down to these, and `keeping.relocate` carries them out.
+all. Undo, trash, refile, date and expiry all come down to these, and `keeping.relocate` carries them out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import NamedTuple
 _PRIVATE = b".mediad/"
 
 State = Mapping[str, object]
-"""Columns of an arrival: outcome, code, reason, stays."""
+"""Columns of an arrival: outcome, code, reason, stays; where its date changes, also those of
+`keeping.dating.Date`.
+"""
 
 
 class Spot(NamedTuple):
@@ -74,11 +76,14 @@ class Shift:
     """One file from one spot to another.
 
     Attributes:
-        action: undo, trash, refile or expire: what history calls it.
+        action: undo, trash, refile, date or expire: what history calls it.
         arrival: its row; None for a library file that nobody brought.
-        target: where it goes; None to leave it where it is, or for expire to remove it.
+        target: where it goes; None to leave it where it is, or for expire to remove it. Its source where it
+            stays and only its set is another from now on.
         was, will_be: its arrival's state before and after.
-        bond: what the catalogue has of it as a library file, before or after.
+        bond: what the catalogue has of it as a library file, before or after. becomes: what it has of it from
+            now on, where that changes; the step is this one.
+        mtime_ns: what its file's mtime has to be still; None for any.
         keeps: the file at the source stays: this makes a copy.
         undoes: the step that is taken back, and what that did.
         reason: what has to be known of it.
@@ -100,6 +105,13 @@ class Shift:
     undone_action: str = ""
     reason: str = ""
     remembered: bool = False
+    becomes: Bond | None = None
+    mtime_ns: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Does it go somewhere else?"""
+        return self.target is not None and self.target != self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +121,13 @@ class Change:
     Attributes:
         item: the set that it was until now.
         refused: why nothing can be done with it, else "".
+        joins: the set that its steps belong to; None for one of their own.
     """
 
     item: int
     shifts: tuple[Shift, ...]
     refused: str = ""
+    joins: int | None = None
 
 
 class Taken(NamedTuple):
@@ -126,6 +140,8 @@ class Taken(NamedTuple):
         was, bond_was: what the step says of the time before it; empty for what came from a watch.
         later: a step that moved the file since and stands, and what that did; None if there is none.
         holder: another library file with its content, None where none is known.
+        dates: it changed the date of the set, or took that back, and moved nothing.
+        becomes: what it made of the library file, where it took that into another set.
     """
 
     id: int
@@ -145,6 +161,8 @@ class Taken(NamedTuple):
     undone: bool
     later: tuple[int, str] | None
     holder: Spot | None
+    dates: bool
+    becomes: Bond | None = None
 
 
 class Kept(NamedTuple):

@@ -72,7 +72,7 @@ class Examiner:
             if not stat_module.S_ISREG(found.st_mode):
                 raise SourceChanged("is no regular file any more", path=spot.absolute)
             source = moves.Source(fd, spot.path, stat_of(found), shift.digest, trip.leases_tell(spot))
-            if (shift.target is not None or shift.action == "expire") and not shift.keeps:
+            if (shift.moves or shift.action == "expire") and not shift.keeps:
                 self._see_removable(fd, directory, spot)
             self._see_content(source, shift, read=read)
         except BaseException:
@@ -95,7 +95,7 @@ class Examiner:
         path = shift.source.absolute
         if source.lease and self._written_to(source.fd):
             raise SourceBusy("is open for writing", path=path, remedy="try again when it is closed")
-        alike = source.stat.size == shift.size
+        alike = source.stat.size == shift.size and shift.mtime_ns in (None, source.stat.mtime_ns)
         if alike and read:
             alike = moves.digest_of(self._files, source.fd, shift.size, self._stopping) == shift.digest
         if not alike:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from mediad.config import Watch
 from mediad.ingest.naming import set_names, values_of
@@ -31,45 +32,36 @@ def _identified(kept: Kept) -> bool:
     return kept.evidence is not None
 
 
-def plan(
-    files: Sequence[Kept],
-    planner: Planner,
-    watch: Watch,
-    row_of: Callable[[str], Spot | None],
-    taken: Callable[[Spot], bool],
-) -> Change | None:
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The rules of today, and what lies in the libraries.
+
+    Attributes:
+        watch: what a set came from, as today's rules may ask.
+        row_of: the top of a library, by its name; None where that is not online.
+        taken: does a file whose name compares equal lie there?
+    """
+
+    planner: Planner
+    watch: Watch
+    row_of: Callable[[str], Spot | None]
+    taken: Callable[[Spot], bool]
+
+
+class Where(NamedTuple):
+    """Where each file of a set belongs, in their order; `refused` says why that cannot be told, else ""."""
+
+    spots: tuple[Spot, ...]
+    refused: str = ""
+
+
+def plan(files: Sequence[Kept], today: Today) -> Change | None:
     """What moves a set; None where it lies where it belongs.
 
     Args:
         files: its principal first.
-        watch: what it came from, as today's rules may ask.
-        row_of: the top of a library, by its name; None where that is not online.
-        taken: does a file whose name compares equal lie there?
     """
-    lead = files[0]
-    if not _identified(lead):
-        refused = "was never looked into: mediactl adopt dates it"
-        return _change(files, [file.spot for file in files], refused)
-    media = MediaSet(_identity(lead), tuple(_identity(one) for one in files[1:]))
-    place = planner.place_for(media.principal, watch)
-    if place.ignore:
-        return None
-    home = row_of(place.library)
-    if home is None:
-        return _change(files, [file.spot for file in files], f"library {place.library} is not online")
-    wanted = place.layout.render(values_of(media.principal, watch))
-    ours = {(file.spot.library, key_of(file.spot.path)) for file in files}
-    for number in range(_HIGHEST):
-        names = set_names(media, with_suffix(wanted, number) if number else wanted)
-        spots = [home._replace(path=name) for name in names]
-        if lead.spot == spots[0]:
-            return None
-        if not any((spot.library, key_of(spot.path)) not in ours and taken(spot) for spot in spots):
-            return _change(files, spots, "")
-    return _change(files, [file.spot for file in files], "there are too many files of this name")
-
-
-def _change(files: Sequence[Kept], spots: Sequence[Spot], refused: str) -> Change:
+    spots, refused = where(files, today)
     shifts = tuple(
         Shift(
             action="refile",
@@ -86,14 +78,69 @@ def _change(files: Sequence[Kept], spots: Sequence[Spot], refused: str) -> Chang
         for file, spot in zip(files, spots, strict=True)
         if refused or spot != file.spot
     )
-    if any(file.digest is None for file in files):
-        refused = refused or "it was never read"
-    return Change(files[0].bond.item or 0, shifts, refused)
+    return Change(files[0].bond.item or 0, shifts, refused) if shifts else None
+
+
+def where(files: Sequence[Kept], today: Today) -> Where:
+    """Where a set belongs by today's rules and its principal's date: where it lies, if it may stay there.
+
+    Args:
+        files: its principal first.
+    """
+    lead = files[0]
+    here = tuple(file.spot for file in files)
+    if not lead.leads:
+        return Where(here, "belongs to a file that is not in the library any more")
+    if not _identified(lead):
+        return Where(here, "was never looked into: mediactl adopt dates it")
+    media = MediaSet(_identity(lead), tuple(_identity(one) for one in files[1:]))
+    place = today.planner.place_for(media.principal, today.watch)
+    if place.ignore:
+        return Where(here)
+    home = today.row_of(place.library)
+    if home is None:
+        return Where(here, f"library {place.library} is not online")
+    spots = _free(media, files, home, place.layout.render(values_of(media.principal, today.watch)), today)
+    if spots is None:
+        return Where(here, "there are too many files of this name")
+    if spots == here:
+        return Where(here)
+    unread = any(file.digest is None for file in files)
+    return Where(spots, "it was never read" if unread else "")
+
+
+def _free(
+    media: MediaSet, files: Sequence[Kept], home: Spot, wanted: bytes, today: Today
+) -> tuple[Spot, ...] | None:
+    """The first names that are free, or that the set has."""
+    ours = {(file.spot.library, key_of(file.spot.path)) for file in files}
+    for number in range(_HIGHEST):
+        names = set_names(media, with_suffix(wanted, number) if number else wanted)
+        spots = tuple(home._replace(path=name) for name in names)
+        if files[0].spot == spots[0]:
+            return tuple(file.spot for file in files)
+        if not any((spot.library, key_of(spot.path)) not in ours and today.taken(spot) for spot in spots):
+            return spots
+    return None
+
+
+def evidence_of(kept: Kept) -> dict[str, object]:
+    """What was found in a file when it was identified: a worker's word, whose types nobody has checked."""
+    return evidence_in(kept.evidence or "{}")
+
+
+def evidence_in(text: str) -> dict[str, object]:
+    """The same, of the text that is kept; whatever is no JSON object is empty."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = None
+    return told if isinstance(told, dict) else {}
 
 
 def _identity(kept: Kept) -> Identity:
     """The file as it was identified when it was filed, under its name of then."""
-    told = json.loads(kept.evidence or "{}")
+    told = evidence_of(kept)
     text = {key: value for key, value in told.items() if isinstance(value, str)}
     facts = Facts(
         format=text.get("format", ""),
@@ -101,6 +148,11 @@ def _identity(kept: Kept) -> Identity:
         make=text.get("make", ""),
         model=text.get("model", ""),
         origin=text.get("origin", ""),
+        content_id=text.get("content_id", ""),
+        artist=text.get("artist", ""),
+        album=text.get("album", ""),
+        title=text.get("title", ""),
+        track=track if type(track := told.get("track")) is int else None,
         taken=_taken(kept, text.get("tag", "")),
     )
     stat = Stat(0, 0, kept.size, kept.mtime_ns, 0)

@@ -50,13 +50,18 @@ class Command:
 
 
 class Done(NamedTuple):
-    """What became of one shift: the step that did it, or why nothing was done."""
+    """What became of one shift: the step that did it, or why nothing was done.
+
+    Attributes:
+        later: it may be possible when the library, or the daemon, is well again.
+    """
 
     item: int
     shift: Shift
     target: Spot | None
     step: int | None
     reason: str
+    later: bool = False
 
 
 class Relocator:
@@ -166,7 +171,7 @@ class Relocator:
             target = shift.target
             if target is not None and target.path.startswith(TRASH + b"/"):
                 target = target._replace(path=private_name(target.path, id_))
-            load.works.append(Work(id_, replace(shift, target=target), target))
+            load.works.append(Work(id_, replace(shift, target=target), target if shift.moves else None))
         with load.ending():
             for spot in spots(change):
                 self._see_online(spot)
@@ -197,7 +202,7 @@ class Relocator:
         command.batch = command.batch or stages.recorder.next_id()
         batch = command.batch
         intents = [
-            changes.Intent(work.id, load.works[0].id, work.shift)
+            changes.Intent(work.id, load.change.joins or load.works[0].id, work.shift)
             for load in trip.going
             for work in load.works
         ]
@@ -329,4 +334,5 @@ def _done(load: Load, work: Work) -> Done:
     if load.error is None:
         return Done(load.change.item, work.shift, work.target, work.id, work.note)
     error: MediadError = load.error
-    return Done(load.change.item, work.shift, work.target, None, str(error))
+    later = error.retry in (Retry.HOLD, Retry.LATER)
+    return Done(load.change.item, work.shift, work.target, None, str(error), later)

@@ -51,6 +51,10 @@ def _shift(step: Taken) -> tuple[Shift, str]:
         refused = f"it was {_DID.get(action, 'taken again')} since (step {number}): take that back first"
     elif step.action == "expire":
         refused = "its time in trash is over, and it was removed"
+    if step.place is None and step.dates:
+        return _dated(step), refused
+    if step.place is not None and step.becomes is not None and not expired:
+        return _parted(step, step.place), refused
     if step.place is not None and step.place == step.source and step.action != "undo":
         return _there_already(step), refused
     if expired or (step.action == "trash" and step.place is None):
@@ -122,6 +126,7 @@ def _there_already(step: Taken) -> Shift:
         target=None,
         was=step.state,
         will_be=step.was or UNDONE,
+        bond=None if step.action == "adopt" else step.bond,
         undoes=step.id,
         undone_action=step.action,
         reason=f"step {step.id} is undone: it is there already",
@@ -144,6 +149,43 @@ def _still(step: Taken) -> Shift:
         was=was,
         will_be={**UNDONE, "stays": 0} if adopted else step.was,
         bond=bond,
+        undoes=step.id,
+        undone_action=step.action,
+        reason=f"step {step.id} is undone",
+    )
+
+
+def _dated(step: Taken) -> Shift:
+    """Nothing moves: it has the date again that it had before; a companion shares its principal's."""
+    return Shift(
+        action="undo",
+        arrival=step.arrival,
+        size=step.size,
+        digest=step.digest,
+        source=step.source,
+        target=None,
+        was=step.state,
+        will_be=step.was,
+        bond=step.bond,
+        undoes=step.id,
+        undone_action=step.action,
+        reason=f"step {step.id} is undone",
+    )
+
+
+def _parted(step: Taken, place: Spot) -> Shift:
+    """The file goes back into the set that it was in, and to where it was, which may be where it is."""
+    return Shift(
+        action="undo",
+        arrival=step.arrival,
+        size=step.size,
+        digest=step.digest,
+        source=place,
+        target=step.source,
+        was=step.state,
+        will_be=step.was or UNDONE,
+        bond=step.bond or step.becomes,
+        becomes=step.bond_was,
         undoes=step.id,
         undone_action=step.action,
         reason=f"step {step.id} is undone",

@@ -29,6 +29,7 @@ from typing import BinaryIO, cast
 from mediad.media import wire, zone
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateRules, DateSettings
+from mediad.media.likeness import Print
 from mediad.media.read import ReadError, read
 from mediad.media.reading import File, Reading, not_read
 from mediad.model import Facts
@@ -49,6 +50,9 @@ class DescriptorFile(io.RawIOBase):
         self._descriptor = descriptor
         self._size = size
         self._offset = 0
+
+    def fileno(self) -> int:
+        return self._descriptor
 
     def readable(self) -> bool:
         return True
@@ -106,11 +110,11 @@ def serve(connection: socket.socket) -> None:
         try:
             if body is None:
                 return
-            found = _answers(body, descriptors)
+            answer = _answer(body, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        connection.sendall(wire.reply(found))
+        connection.sendall(answer)
 
 
 def _receive(connection: socket.socket) -> tuple[bytes | None, list[int]]:
@@ -135,6 +139,22 @@ def _receive(connection: socket.socket) -> tuple[bytes | None, list[int]]:
     return b"".join(parts), descriptors
 
 
+def _answer(body: bytes, descriptors: Sequence[int]) -> bytes:
+    if wire.asks_for_print(body):
+        return wire.print_reply(_print(*wire.print_request_from_json(body, descriptors)))
+    return wire.reply(_answers(body, descriptors))
+
+
+def _print(file: File, form: str, limit: float) -> Print:
+    from mediad.media.fingerprint import fingerprint  # only workers that make prints load its libraries
+
+    limit_time(limit)
+    try:
+        return fingerprint(file, cast("BinaryIO", DescriptorFile(file.fd, file.size)), form, limit)
+    except ReadError as error:
+        return Print("", failed=f"{wire.READING_FAILED}: {error}")
+
+
 def _answers(body: bytes, descriptors: Sequence[int]) -> list[Facts]:
     files, rules, now = wire.request_from_json(body, descriptors)
     settings, missing = _settings(rules)
@@ -152,10 +172,14 @@ def _settings(rules: DateRules) -> tuple[DateSettings, str]:
         return DateSettings(UTC), f"there is no time zone {rules.zone}"
 
 
-def limit_time() -> None:
-    """From now on so much processor time is left; beyond it, SIGXCPU ends the process."""
+def limit_time(seconds: float | None = None) -> None:
+    """From now on so much processor time is left, for programs that it starts, too; beyond it, SIGXCPU.
+
+    Args:
+        seconds: what a parser may take where None.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = math.ceil(used.ru_utime + used.ru_stime) + _PROCESSOR
+    soft = math.ceil(used.ru_utime + used.ru_stime + (_PROCESSOR if seconds is None else seconds))
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(
         resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)

@@ -1,158 +1,262 @@
 """Which files belong together and are filed as one set. PURE.
 
-The rules stand in `RULES`, in order; each links companions to the file they belong to, and what an earlier
-rule linked stays linked. A new kind of set is a new function in that table.
+`_bond` says how firmly two files of media belong to one shot; each file, the best first, joins the set that
+it is bound to most firmly, or begins one of its own, so that what a set is does not depend on the order in
+which its files were seen. Sidecars follow by name. Where a file's content tells nothing, its name does.
+
+The frames of a burst (Samsung's 20230706_123456_001, Google's 00001IMG_00001_BURST20230706123456) are sets
+of their own: each is a picture that may be kept, moved or thrown away alone, and a burst of a hundred frames
+would else hide behind one of them, uncompared.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 
+from mediad.media import stems
 from mediad.media.formats import claimed
-from mediad.model import Identity, MediaSet, Taken
+from mediad.media.stems import Name, fold, key
+from mediad.model import Facts, Identity, MediaSet, Taken
 
-_SIDECARS = (b".xmp", b".aae")
+__all__ = ["form_sets", "gathering", "is_companion_name", "joined", "key"]
+
 _SAME_MOMENT = timedelta(seconds=2)
-_LIVE_STILLS = ("heic", "heif", "jpeg")
+_SPOKEN_WITHIN = timedelta(
+    days=1
+)  # a note may be spoken when the pictures are looked at; numbers return later
+
+_KINDS = ("raw", "photo", "video", "audio")
+_LIVE_STILLS = ("heic", "heif", "jpeg", "dng")
 _LIVE_FILMS = ("mov", "mp4", "m4v")
+_NOTES = ("wav", "mp3")
+_TWINS = ({"heic", "jpeg"}, {"heif", "jpeg"})  # phones and cameras that store a picture both ways
+_ORDER = {name: number for number, name in enumerate(("heic", "heif", "jpeg"))}
 
+# A moment in a name, to the second: whatever else has it in this folder was taken then.
+_STAMP = re.compile(
+    r"(?<![0-9])(?:19|20)[0-9]{2}([-_.]?)[01][0-9]\1[0-3][0-9][-_ T.]{1,2}"
+    r"[0-2][0-9]([-_.:]?)[0-5][0-9]\2[0-5][0-9]"
+)
 
-def key(path: bytes) -> bytes:
-    """Folder and case-folded stem: what files of one folder share that may belong together.
-
-    "a/X.jpg", "a/x.JPG.xmp", "a/x.xmp", "a/x.mov" give the same key. Cheap: called for every file seen.
-
-    Args:
-        path: any bytes, "/"-separated.
-    """
-    folder = path.rfind(b"/") + 1
-    stem = _stem(path[folder:])
-    return path[:folder] + (stem.lower() if stem.isascii() else _folded(stem))
+_OWNERS = {
+    "aae": ("photo", "raw", "video"),
+    "thm": ("video", "raw", "photo"),
+    "lrv": ("video",),
+    "srt": ("video",),
+}
+"""Of which kinds a sidecar's file is, the likeliest first, where that is not `_KINDS`."""
 
 
 def is_companion_name(path: bytes) -> bool:
-    """True for sidecars, which belong to another file and are never filed on their own."""
-    return path[-4:].lower() in _SIDECARS
+    """True for the names of sidecars, which belong to another file and are never filed on their own.
+
+    What is under such a name may be media all the same; `Facts.kind` tells.
+    """
+    form = claimed(path)
+    return form is not None and form.kind == "sidecar"
 
 
-def _stem(name: bytes) -> bytes:
-    dot = name.rfind(b".")
-    if dot <= 0:
-        return name
-    if name[dot:].lower() in _SIDECARS:
-        inner = name.rfind(b".", 0, dot)
-        if inner > 0 and claimed(name[:dot]) is not None:  # "x.jpg.xmp", but not "x.2.xmp"
-            return name[:inner]
-    return name[:dot]
+def gathering(path: bytes) -> bytes:
+    """What a file settles with: its key, where its name claims to be media or a sidecar; else nothing."""
+    beside = claimed(path) is not None or path[-3:].lower() == b".mp"
+    return key(path) if beside else b"\0" + path
 
 
-def _folded(name: bytes) -> bytes:
-    """Case-folded and composed (NFC), as names are compared everywhere; invalid UTF-8 is kept."""
-    text = unicodedata.normalize("NFC", name.decode("utf-8", "surrogateescape").casefold())
-    return text.encode("utf-8", "surrogateescape")
+class _File:
+    """A file with what its name tells."""
 
+    __slots__ = ("facts", "identity", "key", "name")
 
-# --- Rules -----------------------------------------------------------------------------------------
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.facts: Facts = identity.facts
+        self.name: Name = stems.parse(identity.name)
+        self.key = key(identity.sighting.path)
 
-Link = tuple[int, int]
-"""A companion's position among the members, and that of the file it belongs to."""
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """What is a set's principal comes first: readable, a RAW, as it was taken."""
+        facts = self.facts
+        return (
+            bool(facts.unreadable),
+            _KINDS.index(facts.kind),
+            bool(self.name.part),
+            facts.format == "dng",  # made of the other RAW, as a rule
+            _ORDER.get(facts.format, len(_ORDER)),
+            fold(self.name.base),
+            self.identity.sighting.path,
+        )
 
-Rule = Callable[[Sequence[Identity]], Iterable[Link]]
+    @property
+    def is_still(self) -> bool:
+        return self.facts.kind in ("raw", "photo")
 
 
 def form_sets(members: Sequence[Identity]) -> tuple[list[MediaSet], list[Identity]]:
-    """Sorts files into sets.
+    """Sorts files into sets, whatever their order.
 
     Args:
-        members: files that settled together, usually of one `key`; keys are not mixed in any case.
+        members: files that settled together. Files of different keys are bound by Apple's ContentIdentifier
+            only.
 
     Returns:
         The sets, and the orphans: companions whose principal is not among the members. Every member is in
         exactly one of them.
     """
-    groups: dict[bytes, list[Identity]] = {}
-    for member in members:
-        groups.setdefault(key(member.sighting.path), []).append(member)
-    sets: list[MediaSet] = []
+    if len(members) == 1 and members[0].facts.kind != "sidecar":
+        return [MediaSet(members[0])], []
+    files = [_File(member) for member in members]
+    sidecars = [file for file in files if file.facts.kind == "sidecar"]
+    media = sorted((file for file in files if file.facts.kind != "sidecar"), key=lambda file: file.rank)
+    told = [sidecar for sidecar in sidecars if sidecar.facts.format == "takeout"]
+    sets = _gathered(media, told)
+    of = {id(file): number for number, one in enumerate(sets) for file in one}
+    beside: dict[bytes, list[_File]] = {}
+    for file in media:
+        beside.setdefault(file.key, []).append(file)
     orphans: list[Identity] = []
-    for group in groups.values():
-        _form(group, sets, orphans)
-    return sets, orphans
-
-
-def _form(group: Sequence[Identity], sets: list[MediaSet], orphans: list[Identity]) -> None:
-    if len(group) == 1 and not _is_sidecar(group[0]):
-        sets.append(MediaSet(group[0]))
-        return
-    owner: dict[int, int] = {}
-    for rule in RULES:
-        for companion, principal in rule(group):
-            if companion not in owner and companion != principal and _root(principal, owner) != companion:
-                owner[companion] = principal
-    companions: dict[int, list[Identity]] = {}
-    for number in sorted(owner):
-        companions.setdefault(_root(number, owner), []).append(group[number])
-    for number, member in enumerate(group):
-        if number in owner:
-            continue
-        if _is_sidecar(member):
-            orphans.append(member)
+    for sidecar in sorted(sidecars, key=lambda file: file.identity.sighting.path):
+        owner = _owner(sidecar, beside.get(sidecar.key, ()), told)
+        if owner is None:
+            orphans.append(sidecar.identity)
         else:
-            sets.append(MediaSet(member, tuple(companions.get(number, ()))))
+            sets[of[id(owner)]].append(sidecar)
+    return [MediaSet(one[0].identity, tuple(file.identity for file in one[1:])) for one in sets], orphans
 
 
-def _root(number: int, owner: dict[int, int]) -> int:
-    while number in owner:
-        number = owner[number]
-    return number
+def _gathered(media: Sequence[_File], told: Sequence[_File]) -> list[list[_File]]:
+    """Sets of media, their principals first."""
+    sets: list[list[_File]] = []
+    places: dict[bytes | str, list[int]] = {}  # numbers of the sets that have this key or content id
+    for file in media:
+        signs = (file.key, file.facts.content_id) if file.facts.content_id else (file.key,)
+        near = sorted({number for sign in signs for number in places.get(sign, ())})
+        # of equals the smaller one: of copies of a Live Photo each still has a film
+        bonds = ((_bond_to(sets[number], file, told), -len(sets[number]), -number) for number in near)
+        best, _, number = max(bonds, default=(_STRANGERS, 0, 0))
+        if best > _STRANGERS:
+            number = -number
+            sets[number].append(file)
+        else:
+            number = len(sets)
+            sets.append([file])
+        for sign in signs:
+            places.setdefault(sign, []).append(number)
+    return sets
 
 
-def _is_sidecar(member: Identity) -> bool:
-    return member.facts.kind == "sidecar" or is_companion_name(member.sighting.path)
+# --- How firmly two files are bound ------------------------------------------------------------------
+
+_APART, _STRANGERS, _BY_NAME, _BY_TIME, _BY_ID = -1, 0, 1, 2, 3
 
 
-def _of(group: Sequence[Identity], *kinds: str) -> list[int]:
-    """The positions of the media of these kinds: kind by kind in this order, by name within one."""
-    return [
-        number
-        for kind in kinds
-        for number in sorted(range(len(group)), key=lambda number: group[number].name)
-        if group[number].facts.kind == kind and not _is_sidecar(group[number])
-    ]
+def _bond_to(members: Sequence[_File], file: _File, told: Sequence[_File]) -> int:
+    """How firmly a file is bound to a set: what tells it apart from one member outweighs a name alike."""
+    bonds = [_bond(member, file, told) for member in members]
+    best = max(bonds)
+    return _STRANGERS if best < _BY_ID and _APART in bonds else best
 
 
-def _live_photos(group: Sequence[Identity]) -> Iterator[Link]:
-    """The film of a Live Photo belongs to its still: the same ContentIdentifier, else the same moment."""
-    stills = [number for number in _of(group, "photo") if group[number].facts.format in _LIVE_STILLS]
-    stills.sort(key=lambda number: _LIVE_STILLS.index(group[number].facts.format))
-    paired: set[int] = set()
-    for film in _of(group, "video"):
-        if group[film].facts.format not in _LIVE_FILMS:
-            continue
-        for still in stills:
-            if still not in paired and _is_live_pair(group[still], group[film]):
-                paired.add(still)
-                yield film, still
-                break
+def _bond(one: _File, other: _File, told: Sequence[_File]) -> int:
+    first, second = (one, other) if _kind_order(one) <= _kind_order(other) else (other, one)
+    if first.is_still and second.facts.kind == "video":
+        ids = first.facts.content_id, second.facts.content_id
+        if all(ids):  # the two halves of a Live Photo, else of two
+            return _BY_ID + (first.key == second.key) if ids[0] == ids[1] else _APART
+    if first.key != second.key:
+        return _STRANGERS
+    if "audio" not in (first.facts.kind, second.facts.kind) and _unreadable(first, second):
+        return _BY_NAME  # of what it is, too, only its name may tell
+    if first.is_still and second.is_still:
+        return _stills(first, second)
+    if first.is_still and second.facts.kind == "video":
+        return _still_and_film(first, second, told)
+    if first.is_still and second.facts.kind == "audio":
+        return _still_and_note(first, second)
+    if first.facts.kind == second.facts.kind == "video" and first.name.part != second.name.part:
+        return _alike(first, second)
+    return _STRANGERS
 
 
-def _is_live_pair(still: Identity, film: Identity) -> bool:
-    ids = (still.facts.content_id, film.facts.content_id)
-    if all(ids):
-        return ids[0] == ids[1]
-    return _same_moment(still.taken, film.taken)
+def _kind_order(file: _File) -> int:
+    return _KINDS.index(file.facts.kind)
+
+
+def _alike(one: _File, other: _File) -> int:
+    """What one name may make one shot, unless it was taken at another time: numbers come round again."""
+    if _is_stamped(one):
+        return _BY_NAME
+    if _differ(one.identity.taken, other.identity.taken):
+        return _APART
+    return _BY_TIME if _same_moment(one.identity.taken, other.identity.taken) else _BY_NAME
+
+
+def _stills(one: _File, other: _File) -> int:
+    """RAW with JPEG or HEIC, HEIC with JPEG, an edit or a part of a shot with what it was made from."""
+    kinds = {one.facts.kind, other.facts.kind}
+    if kinds == {"raw"}:  # one converted from the other
+        return _BY_TIME if _same_moment(one.identity.taken, other.identity.taken) else _STRANGERS
+    twins = kinds == {"raw", "photo"} or {one.facts.format, other.facts.format} in _TWINS
+    return _alike(one, other) if twins or one.name.part != other.name.part else _STRANGERS
+
+
+def _still_and_film(still: _File, film: _File, told: Sequence[_File]) -> int:
+    """Live and motion photos without ids: of one moment, by their dates or names. Takeout describes a film
+    that is half of one with its still only.
+    """
+    if still.facts.format not in _LIVE_STILLS or film.facts.format not in _LIVE_FILMS:
+        return _STRANGERS
+    if _is_stamped(still):
+        return _BY_NAME
+    taken = still.identity.taken, film.identity.taken
+    if _same_moment(*taken):
+        return _BY_TIME
+    halves = _is_told(still, told) and not _is_told(film, told) and not _differ(*taken)
+    return _BY_NAME if halves else _STRANGERS
+
+
+def _still_and_note(still: _File, sound: _File) -> int:
+    """A note spoken into the camera has no tags, as songs have, and seldom a date."""
+    facts = sound.facts
+    if facts.format not in _NOTES or facts.artist or facts.album or facts.title:
+        return _STRANGERS
+    if _is_stamped(still) or _unreadable(still, sound):
+        return _BY_NAME
+    return _STRANGERS if _differ(still.identity.taken, facts.taken, _SPOKEN_WITHIN) else _BY_NAME
+
+
+def _unreadable(one: _File, other: _File) -> bool:
+    return bool(one.facts.unreadable or other.facts.unreadable)
+
+
+def _is_stamped(file: _File) -> bool:
+    return _STAMP.search(file.name.core) is not None
+
+
+def _is_told(file: _File, told: Sequence[_File]) -> bool:
+    return any(one.key == file.key and one.name.names(file.name) for one in told)
 
 
 def _same_moment(one: Taken | None, other: Taken | None) -> bool:
     """Two seconds apart at most: as instants where both offsets are known, else by the clock on the wall."""
+    return _between(one, other) <= _SAME_MOMENT
+
+
+def _differ(one: Taken | None, other: Taken | None, most: timedelta = _SAME_MOMENT) -> bool:
+    """Do both say when they were taken, and not within so much of each other?"""
+    return most < _between(one, other) < timedelta.max
+
+
+def _between(one: Taken | None, other: Taken | None) -> timedelta:
+    """`timedelta.max` where one of them does not say."""
     if one is None or other is None or not _is_witness(one) or not _is_witness(other):
-        return False
-    apart = one.local - other.local
+        return timedelta.max
+    between = one.local - other.local
     if one.offset_minutes is not None and other.offset_minutes is not None:
-        apart -= timedelta(minutes=one.offset_minutes - other.offset_minutes)
-    return abs(apart) <= _SAME_MOMENT
+        between -= timedelta(minutes=one.offset_minutes - other.offset_minutes)
+    return abs(between)
 
 
 def _is_witness(taken: Taken) -> bool:
@@ -160,30 +264,71 @@ def _is_witness(taken: Taken) -> bool:
     return taken.confidence != "low" and taken.source in ("exif", "quicktime", "xmp")
 
 
-def _full_name_sidecars(group: Sequence[Identity]) -> Iterator[Link]:
-    """x.jpg.xmp belongs to x.jpg and to nothing else."""
-    media = {_folded(group[number].name): number for number in _of(group, "raw", "photo", "video", "audio")}
-    for number, member in enumerate(group):
-        if _is_sidecar(member) and (found := media.get(_folded(member.name[:-4]))) is not None:
-            yield number, found
+# --- Sidecars ----------------------------------------------------------------------------------------
 
 
-def _stem_sidecars(group: Sequence[Identity]) -> Iterator[Link]:
-    """x.xmp belongs to the RAW, else the still, else the film; x.aae, the phone's edits, to the still."""
-    for number, member in enumerate(group):
-        if not _is_sidecar(member) or _names_another(member.name):
-            continue
-        is_edit = member.name[-4:].lower() == b".aae"
-        kinds = ("photo", "raw", "video") if is_edit else ("raw", "photo", "video", "audio")
-        owners = _of(group, *kinds)
-        if owners:
-            yield number, owners[0]
+def _owner(sidecar: _File, media: Sequence[_File], told: Sequence[_File]) -> _File | None:
+    """The file that a sidecar belongs to.
+
+    x.jpg.xmp belongs to x.jpg and to nothing else, x.xmp to the RAW, else the still, else the film.
+
+    Args:
+        media: of its key, as in a set.
+    """
+    if not sidecar.name.base:
+        return _by_stem(sidecar, media)
+    named = [file for file in media if sidecar.name.names(file.name)]
+    if named:
+        return named[0]
+    if sidecar.facts.format != "takeout":
+        return None
+    # of a picture that is not here there may be an edit, or the other half of a Live Photo
+    parts = (
+        file
+        for file in media
+        if not _is_told(file, told) and (file.name.part or file.facts.format in _LIVE_FILMS)
+    )
+    return next(parts, None)
 
 
-def _names_another(name: bytes) -> bool:
-    """True for "x.jpg.xmp": it names one file by its full name."""
-    dot = name.rfind(b".")
-    return len(_stem(name)) < dot
+def _by_stem(sidecar: _File, media: Sequence[_File]) -> _File | None:
+    kinds = _OWNERS.get(sidecar.facts.format, _KINDS)
+    mine = _stem(sidecar)
+    owners = [file for file in media if file.facts.kind in kinds]
+    owners.sort(key=lambda file: (_stem(file) != mine, kinds.index(file.facts.kind)))
+    return owners[0] if owners else None
 
 
-RULES: tuple[Rule, ...] = (_live_photos, _full_name_sidecars, _stem_sidecars)
+def _stem(file: _File) -> str:
+    return fold(file.identity.name.decode("utf-8", "surrogateescape").rpartition(".")[0])
+
+
+# --- Across names ------------------------------------------------------------------------------------
+
+
+def joined(groups: Sequence[Sequence[Identity]]) -> list[list[int]]:
+    """Which groups of files that settled at once have to be looked at together.
+
+    Args:
+        groups: each of one key, not empty.
+
+    Returns:
+        The positions of those that share a ContentIdentifier, most of them alone.
+    """
+    leads = list(range(len(groups)))  # of each group an earlier one of its part, at last the first of it
+
+    def first(number: int) -> int:
+        while leads[number] != number:
+            number = leads[number]
+        return number
+
+    holders: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for one in group:
+            if one.facts.content_id and one.sighting.kept is None:
+                other = first(holders.setdefault(one.facts.content_id, number))
+                leads[max(first(number), other)] = min(first(number), other)
+    parts: dict[int, list[int]] = {}
+    for number in range(len(groups)):
+        parts.setdefault(first(number), []).append(number)
+    return list(parts.values())

@@ -19,7 +19,8 @@ LONGEST_EVIDENCE = 8192
 """In characters, which are ASCII."""
 
 _MOST_CANDIDATES = 24  # kept of each file; no honest file has more, and a row stays small
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_NOTHING_KNOWN = Candidate("", "", "", None)
+encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: datetime) -> Facts:
@@ -28,11 +29,10 @@ def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: date
     Args:
         settings, now_utc: see `choose`.
     """
-    candidates = (
-        *reading.candidates,
-        *from_filename(file.name),
-        mtime_candidate(file.mtime_ns, on_card=file.on_card),
-    )
+    candidates = reading.candidates
+    if reading.kind != "sidecar":  # whose name and time are not those of the file that it tells of
+        time = mtime_candidate(file.mtime_ns, on_card=file.on_card)
+        candidates = (*candidates, *from_filename(file.name), time)
     taken = choose(candidates, settings, now_utc, make=reading.make, model=reading.model)
     if reading.damaged and taken is not None:
         taken = replace(taken, confidence="low")
@@ -68,6 +68,7 @@ def _evidence(reading: Reading, candidates: tuple[Candidate, ...], taken: Taken 
         "format": reading.format,
         "candidates": told,
         "tag": taken.tag if taken else "",
+        "date_note": _note(candidates, taken) if taken else "",
         "doubts": [reading.damaged] if reading.damaged else [],
         "origin": origin,
         "make": reading.make,
@@ -82,13 +83,26 @@ def _evidence(reading: Reading, candidates: tuple[Candidate, ...], taken: Taken 
         "album": reading.album,
         "title": reading.title,
         "track": reading.track,
+        "motion": reading.motion,
     }
     found = {key: value for key, value in found.items() if value}
-    while len(text := _encode(found)) > LONGEST_EVIDENCE:
+    while len(text := encode(found)) > LONGEST_EVIDENCE:
         if not told:
             return "{}"
         told.pop()
     return text
+
+
+def _note(candidates: tuple[Candidate, ...], taken: Taken) -> str:
+    """What is believed of the date beyond what its field says."""
+    field = (taken.source, taken.tag)
+    won = next((one for one in candidates if (one.source, one.tag) == field and one.moment), _NOTHING_KNOWN)
+    if won.utc and taken.offset_minutes is None:
+        return "this maker's cameras keep local time there, though it ought to be UTC"
+    if taken.offset_minutes is not None and won.offset_minutes is None and not won.utc:
+        other = "the GPS time" if taken.source == "exif" else "the film's own time"
+        return f"its distance from UTC follows from {other}"
+    return ""
 
 
 def _told(candidate: Candidate) -> dict[str, object]:
@@ -99,4 +113,5 @@ def _told(candidate: Candidate) -> dict[str, object]:
         "moment": candidate.moment.isoformat() if candidate.moment else None,
         "offset": candidate.offset_minutes,
         "doubt": candidate.doubt,
+        **({"utc": True} if candidate.utc else {}),
     }

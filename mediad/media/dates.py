@@ -1,23 +1,38 @@
-"""Capture dates: reading their texts, and choosing the one to believe. PURE.
+"""Capture dates: choosing the one to believe. PURE.
 
-A capture date is local wall-clock time. Formats that keep UTC (QuickTime headers, GPS, some file names) are
-brought to the configured zone; an offset counts only where the same field, or the tag made for it, states
-it.
+A capture date is local wall-clock time. What states UTC (QuickTime headers, GPS, some file names, Google
+Takeout) is brought to the configured zone; an offset counts only where the same field, or the tag made for
+it, states it, or where the GPS time of the same moment gives it away. The texts themselves are read in
+`stamps`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Literal
 
 from mediad.media.names import ONLY_DAY, from_filename
 from mediad.media.reading import Candidate
+from mediad.media.stamps import (
+    NOT_CARD,
+    WIDEST_OFFSET,
+    exif_candidate,
+    gps_candidate,
+    iso_candidate,
+    mtime_candidate,
+    parse_exif,
+    parse_iso,
+    parse_offset,
+    parse_subsec,
+    utc_candidate,
+)
 from mediad.model import Confidence, Taken
 
 __all__ = [
+    "HEADERS",
+    "NOT_CARD",
     "ONLY_DAY",
     "SOURCES",
     "DateRules",
@@ -32,149 +47,14 @@ __all__ = [
     "parse_iso",
     "parse_offset",
     "parse_subsec",
+    "rank_of",
+    "sure",
     "utc_candidate",
+    "zone_between",
 ]
 
 SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename", "mtime")
 """Where dates come from."""
-
-RAW_LENGTH = 64
-"""How much of a field's text a candidate keeps, in characters."""
-
-NOT_CARD = "a file time, and the file is not on a camera's card"
-_CHANGED = "the time of the last change, not of capture"
-
-_EXIF = re.compile(
-    r"\s*(\d{4})[:/.\-](\d\d?)[:/.\-](\d\d?)[\sT]+(\d\d?):(\d\d?):(\d\d?)(?:[.,](\d{1,9}))?", re.ASCII
-)
-_EXIF_DAY = re.compile(r"\s*(\d{4})[:/.\-](\d\d?)[:/.\-](\d\d?)", re.ASCII)
-_OFFSET = re.compile(r"\s*([+\-])(\d\d?):?(\d\d)", re.ASCII)
-_ISO = re.compile(
-    r"\s*(\d{4})[:\-](\d\d)[:\-](\d\d)"
-    r"(?:[T\s](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|UTC|[+\-]\d\d:?\d\d)?)?",
-    re.ASCII,
-)
-_WIDEST_OFFSET = 14 * 60  # Kiribati; the west ends at -12:00
-
-
-# --- Reading -------------------------------------------------------------------------------------
-
-
-def parse_exif(text: str) -> datetime | None:
-    """A date and time as Exif writes it ("2021:07:10 20:39:25", Exif 2.32, 4.6.5), naive, or None.
-
-    Other separators that cameras use are tolerated; zeros, blanks and impossible values give None.
-    """
-    match = _EXIF.match(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = map(int, match.groups()[:6])
-    return _moment(year, month, day, hour, minute, second, parse_subsec(match[7] or ""))
-
-
-def parse_subsec(text: str) -> int:
-    """Microseconds from a SubSecTime tag, whose digits are those behind the decimal point; else 0."""
-    digits = text.strip()[:6]
-    return int(digits.ljust(6, "0")) if digits.isascii() and digits.isdigit() else 0
-
-
-def parse_offset(text: str) -> int | None:
-    """Minutes east of UTC from "+01:00", "-0730" or "Z", or None."""
-    if text.strip() == "Z":
-        return 0
-    match = _OFFSET.match(text)
-    if match is None:
-        return None
-    minutes = int(match[2]) * 60 + int(match[3])
-    if minutes > _WIDEST_OFFSET or int(match[3]) > 59:
-        return None
-    return -minutes if match[1] == "-" else minutes
-
-
-def parse_iso(text: str) -> tuple[datetime | None, int | None, bool, bool]:
-    """An ISO 8601 date as XMP and QuickTime keys write it.
-
-    Returns:
-        The naive moment or None; the offset in minutes or None; True if it is UTC ("Z"); True if there was
-        only a day.
-    """
-    match = _ISO.match(text)
-    if match is None:
-        return None, None, False, False
-    year, month, day = int(match[1]), int(match[2]), int(match[3])
-    hour, minute, second = (int(part or 0) for part in match.group(4, 5, 6))
-    moment = _moment(year, month, day, hour, minute, second, parse_subsec(match[7] or ""))
-    zone = match[8] or ""
-    is_utc = zone in ("Z", "UTC")
-    return moment, None if is_utc or not zone else parse_offset(zone), is_utc, match[4] is None
-
-
-def _moment(
-    year: int, month: int, day: int, hour: int, minute: int, second: int, micro: int
-) -> datetime | None:
-    try:
-        # A leap second is written as :60; no datetime can hold it.
-        return datetime(year, month, day, hour, minute, min(second, 59 if second == 60 else second), micro)  # noqa: DTZ001
-    except ValueError:
-        return None
-
-
-def exif_candidate(tag: str, text: str, subsec: str = "", offset: str = "") -> Candidate:
-    """The candidate that an Exif date makes with its own sub-second and offset tags."""
-    moment, doubt = parse_exif(text), ""
-    if moment is not None and not moment.microsecond:
-        moment = moment.replace(microsecond=parse_subsec(subsec))
-    if moment is None and (match := _EXIF_DAY.match(text)):
-        moment = _moment(int(match[1]), int(match[2]), int(match[3]), 0, 0, 0, 0)
-        doubt = ONLY_DAY if moment is not None else ""
-    if tag == "ModifyDate":
-        doubt = _CHANGED
-    return Candidate("exif", tag, text[:RAW_LENGTH], moment, parse_offset(offset), doubt=doubt)
-
-
-def iso_candidate(source: str, tag: str, text: str) -> Candidate:
-    """The candidate that an ISO 8601 date makes."""
-    moment, offset, is_utc, is_day = parse_iso(text)
-    doubt = ONLY_DAY if is_day and moment is not None else ""
-    return Candidate(source, tag, text[:RAW_LENGTH], moment, offset, is_utc, doubt)
-
-
-def utc_candidate(source: str, tag: str, text: str) -> Candidate:
-    """The candidate that a date makes whose field is UTC by definition."""
-    moment, _, _, _ = parse_iso(text)
-    return Candidate(source, tag, text[:RAW_LENGTH], moment, utc=True)
-
-
-def gps_candidate(day: str, hour: float, minute: float, second: float) -> Candidate:
-    """The candidate of GPSDateStamp and GPSTimeStamp, which are UTC (Exif 2.32, 4.6.6)."""
-    raw = f"{day} {hour:g}:{minute:g}:{second:g}"
-    match = _EXIF_DAY.match(day)
-    moment = None
-    if match is not None and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61:
-        start = _moment(int(match[1]), int(match[2]), int(match[3]), 0, 0, 0, 0)
-        past_midnight = timedelta(hours=hour, minutes=minute, seconds=second)
-        moment = start + past_midnight if start is not None and start.year < 9999 else None
-    return Candidate("exif", "GPSDateTime", raw[:RAW_LENGTH], moment, utc=True)
-
-
-def mtime_candidate(mtime_ns: int, *, on_card: bool) -> Candidate:
-    """The candidate that a file's modification time makes.
-
-    Args:
-        mtime_ns: nanoseconds since the epoch.
-        on_card: True if the file lies in a camera's own folders (DCIM).
-    """
-    start = datetime(1970, 1, 1)  # noqa: DTZ001
-    try:
-        moment: datetime | None = start + timedelta(microseconds=mtime_ns // 1000)
-    except OverflowError:
-        moment = None
-    raw = moment.isoformat(" ") + " UTC" if moment is not None else str(mtime_ns)[:RAW_LENGTH]
-    return Candidate("mtime", "mtime", raw, moment, utc=True, doubt="" if on_card else NOT_CARD)
-
-
-# --- Choosing ------------------------------------------------------------------------------------
-
 
 _BELIEVED = SOURCES[:-1]  # file times have a rule of their own
 
@@ -209,14 +89,26 @@ class DateSettings:
 # Within a source, the order of belief and what each field deserves. What is not listed comes after, low.
 _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
     ("exif", "DateTimeOriginal"): (0, "high"),
+    ("exif", "CanonRaw:DateTimeOriginal"): (0, "high"),
+    ("exif", "SigmaRaw:DateTimeOriginal"): (0, "high"),
+    ("exif", "FLIR:DateTimeOriginal"): (0, "high"),
+    ("exif", "ExifIFD:DateTimeOriginal"): (0, "high"),  # as ExifTool names it
     ("exif", "CreateDate"): (1, "medium"),
     ("exif", "png:Creation Time"): (2, "low"),
     ("exif", "png:tIME"): (3, "low"),
     ("quicktime", "com.apple.quicktime.creationdate"): (0, "high"),
     ("quicktime", "CreationDateValue"): (1, "high"),
-    ("quicktime", "content create date"): (2, "medium"),
-    ("quicktime", "movie header"): (3, "medium"),
-    ("quicktime", "track header"): (4, "medium"),
+    ("quicktime", "MDPM"): (2, "high"),
+    ("quicktime", "content create date"): (3, "medium"),
+    ("quicktime", "IDIT"): (4, "medium"),
+    ("quicktime", "DTIM"): (4, "medium"),
+    ("quicktime", "JUNK DateTime"): (4, "medium"),
+    ("quicktime", "bext OriginationDate"): (4, "medium"),
+    ("quicktime", "movie header"): (5, "medium"),
+    ("quicktime", "DateUTC"): (5, "medium"),
+    ("quicktime", "ASF creation date"): (5, "medium"),
+    ("quicktime", "track header"): (6, "medium"),
+    ("quicktime", "ICRD"): (7, "low"),
     ("xmp", "exif:DateTimeOriginal"): (0, "medium"),
     ("xmp", "photoshop:DateCreated"): (1, "medium"),
     ("xmp", "exif:DateTimeDigitized"): (2, "low"),
@@ -226,22 +118,40 @@ _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
     ("mtime", "mtime"): (0, "low"),
 }
 _UNLISTED: tuple[int, Confidence] = (9, "low")
-_NEVER = {("exif", "ModifyDate")}
+_NEVER = {("exif", "ModifyDate"), ("quicktime", "release date")}
 _LAST_RESORT = {("exif", "GPSDateTime")}
-_HEADERS = ("movie header", "track header")
+_BY_PEOPLE = {("exif", "png:Creation Time"), ("quicktime", "content create date"), ("quicktime", "ICRD")}
+HEADERS = ("movie header", "track header")
+"""Fields of films that are UTC by specification (ISO/IEC 14496-12, 8.2.2), and with many cameras are not."""
 
 # Cameras that know no time zone, or do not use it here, write local time into the headers that are UTC by
 # specification. The first word of the maker's name.
-_LOCAL_HEADERS = frozenset(
+_LOCAL_MAKERS = frozenset(
     (
         *("casio", "eastman", "fujifilm", "gopro", "jvc", "kodak", "nikon"),
         *("olympus", "om", "panasonic", "pentax", "ricoh", "sanyo"),
     )
 )
-# Zeros of the clocks that files use: QuickTime's and Unix's. A day's slack, since zones shift them.
+# Zeros of the clocks that files use: OLE's, NTP's, QuickTime's, Unix's and DOS's. A day's slack, since zones
+# shift them.
 _ZEROS = frozenset(
-    zero + timedelta(days=shift) for zero in (date(1904, 1, 1), date(1970, 1, 1)) for shift in (-1, 0, 1)
+    zero + timedelta(days=shift)
+    for zero in (
+        *(date(1899, 12, 30), date(1900, 1, 1), date(1904, 1, 1), date(1970, 1, 1), date(1980, 1, 1)),
+    )
+    for shift in (-1, 0, 1)
 )
+# What cameras and programs without a date write: the default of a chip that many cheap cameras have, the zero
+# of GPS and its rollovers, "0000-00-00" taken literally, and where 31 and 32 bits of seconds end.
+_DEFAULTS = frozenset(
+    datetime.fromisoformat(moment)
+    for moment in (
+        *("2002-12-08T12:00:00", "1980-01-06", "1999-08-22", "2019-04-07", "1999-11-30", "2002-11-30"),
+        *("2036-02-07T06:28:15", "2036-02-07T06:28:16", "2038-01-19T03:14:07", "2040-02-06T06:28:15"),
+        *("2040-02-06T06:28:16", "2106-02-07T06:28:15"),
+    )
+)
+_DIGITAL = 1998  # years of which there are more clocks that start with them than prints dated by the year
 _AHEAD = timedelta(days=1)
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
@@ -249,6 +159,14 @@ _LONGEST_CLIP = timedelta(hours=6)  # between the start in a name and the end in
 _SHORT_CLIP = timedelta(minutes=10)
 _JITTER = timedelta(seconds=5)
 _QUARTER = timedelta(minutes=15)
+_FRESH = timedelta(minutes=3)  # between a fix and the picture; older ones may be any number of hours old
+# What zones have, in minutes east of UTC, since 1990.
+_OFFSETS = frozenset(
+    (
+        *range(-12 * 60, WIDEST_OFFSET + 1, 60),
+        *(-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825),
+    )
+)
 
 
 def choose(
@@ -271,43 +189,49 @@ def choose(
         make, model: the camera, since some makers break the rules in known ways.
     """
     ahead = now_utc.astimezone(UTC).replace(tzinfo=None) + _AHEAD
-    ranked: list[tuple[tuple[bool, bool, int, int], int, Candidate, Taken]] = []
+    by_camera = bool(make or model)
+    ranked: list[tuple[_Rank, int, Candidate, Taken]] = []
     for number, candidate in enumerate(candidates):
         reading = _as_local_header(candidate, make, model)
-        taken = _believe(reading, settings, ahead)
+        taken = _believe(reading, settings, ahead, by_camera=by_camera)
         if taken is not None:
-            ranked.append((_rank(reading, taken, settings), number, reading, taken))
+            ranked.append((rank_of(taken, settings.sources), number, reading, taken))
     if not ranked:
         return None
-    ranked.sort(key=lambda entry: entry[:2])
-    _, _, best, taken = ranked[0]
-    if best.utc and best.source == "quicktime" and best.tag in _HEADERS:
+    _, _, best, taken = min(ranked, key=lambda entry: entry[:2])
+    if best.utc and best.source == "quicktime" and best.tag in HEADERS:
         names = (entry[2:] for entry in ranked if entry[2].source == "filename")
         return _start_by_name(best, taken, names)
+    if taken.offset_minutes is None and _is_by_machine(best):
+        fixes = (entry[2] for entry in ranked if (entry[2].source, entry[2].tag) in _LAST_RESORT)
+        return _offset_by_fix(taken, fixes)
     return taken
 
 
 def _as_local_header(candidate: Candidate, make: str, model: str) -> Candidate:
-    if not candidate.utc or candidate.tag not in _HEADERS:
+    if not candidate.utc or candidate.tag not in HEADERS:
         return candidate
     maker = (make or model).split()[:1]
-    if not maker or maker[0].casefold().strip(",.") not in _LOCAL_HEADERS:
+    if not maker or maker[0].casefold().strip(",.") not in _LOCAL_MAKERS:
         return candidate
     return Candidate(candidate.source, candidate.tag, candidate.raw, candidate.moment, doubt=candidate.doubt)
 
 
-def _believe(candidate: Candidate, settings: DateSettings, ahead: datetime) -> Taken | None:
+def _believe(
+    candidate: Candidate, settings: DateSettings, ahead: datetime, *, by_camera: bool
+) -> Taken | None:
     """The candidate as a capture date, or None if it is not to be believed at all.
 
     Args:
         ahead: the last moment that is believed, in UTC, naive.
+        by_camera: the file names the camera that made it.
     """
     moment, source = candidate.moment, candidate.source
     if moment is None or (source, candidate.tag) in _NEVER or not _is_source(candidate, settings):
         return None
     if not 1826 <= moment.year <= 9000 or moment.tzinfo is not None:  # before photography; overflow
         return None
-    if moment.date() in _ZEROS:
+    if moment.date() in _ZEROS or (_is_by_machine(candidate) and _is_unset(moment, candidate, by_camera)):
         return None
     offset = candidate.offset_minutes
     if candidate.utc:
@@ -349,18 +273,50 @@ def _confidence(candidate: Candidate) -> Confidence:
     return _FIELDS.get(field, _UNLISTED)[1]
 
 
+def _is_by_machine(candidate: Candidate) -> bool:
+    """Nobody types such a field in, so that what stands there by default is no date."""
+    source = candidate.source
+    return (
+        source in ("exif", "quicktime") and not candidate.doubt and (source, candidate.tag) not in _BY_PEOPLE
+    )
+
+
+def _is_unset(moment: datetime, candidate: Candidate, by_camera: bool) -> bool:
+    """Is it what stands in such a field while nobody has set the clock?"""
+    if moment in _DEFAULTS:
+        return True
+    sure = by_camera or candidate.source == "quicktime" or moment.year >= _DIGITAL
+    return sure and _is_reset_clock(moment)
+
+
 def _is_reset_clock(moment: datetime | None) -> bool:
-    """Midnight that begins a year: where a camera's clock starts when its battery was out."""
+    """Midnight that begins a year: where a camera's clock starts when its battery was out.
+
+    People who date old prints by the year write it, too, so it counts for little where no camera wrote it.
+    """
     if moment is None or moment.month != 1 or moment.day != 1:
         return False
     return moment.hour == moment.minute == moment.second == 0
 
 
-def _rank(candidate: Candidate, taken: Taken, settings: DateSettings) -> tuple[bool, bool, int, int]:
-    source, tag = candidate.source, candidate.tag
-    place = settings.sources.index(source) if source in settings.sources else len(settings.sources)
-    order, _ = _FIELDS.get((source, tag), _UNLISTED)
-    return (source, tag) in _LAST_RESORT, taken.confidence == "low", place, order
+_Rank = tuple[bool, bool, int, int]
+
+
+def rank_of(taken: Taken, sources: Sequence[str]) -> _Rank:
+    """Where a date stands in the order of belief; less is better.
+
+    Args:
+        sources: those that are believed, the most trusted first.
+    """
+    field = (taken.source, taken.tag)
+    place = sources.index(taken.source) if taken.source in sources else len(sources)
+    return field in _LAST_RESORT, taken.confidence == "low", place, _FIELDS.get(field, _UNLISTED)[0]
+
+
+def sure(taken: Taken) -> Taken:
+    """The date as its field alone would deserve it, whatever else speaks against its file."""
+    confidence = _FIELDS.get((taken.source, taken.tag), _UNLISTED)[1]
+    return taken if _is_reset_clock(taken.local) else replace(taken, confidence=confidence)
 
 
 def _start_by_name(header: Candidate, taken: Taken, names: Iterable[tuple[Candidate, Taken]]) -> Taken:
@@ -381,11 +337,33 @@ def _start_by_name(header: Candidate, taken: Taken, names: Iterable[tuple[Candid
         if -_JITTER <= lag <= _SHORT_CLIP:
             return Taken(named.local, taken.offset_minutes, named.source, named.tag, named.confidence)
         zones_away = (header.moment - name.moment + _JITTER) % _QUARTER - _JITTER
-        if (
-            abs(header.moment - name.moment) <= timedelta(minutes=_WIDEST_OFFSET)
-            and zones_away <= _SHORT_CLIP
-        ):
+        if abs(header.moment - name.moment) <= timedelta(minutes=WIDEST_OFFSET) and zones_away <= _SHORT_CLIP:
             return named
         if _SHORT_CLIP < lag <= _LONGEST_CLIP:
             return Taken(named.local, taken.offset_minutes, named.source, named.tag, named.confidence)
     return taken
+
+
+def _offset_by_fix(taken: Taken, fixes: Iterable[Candidate]) -> Taken:
+    """A local time with the offset that the GPS time of the same moment gives away; the time stays as it is.
+
+    The difference has to be one that zones have, but for what a fix may be old or a clock wrong.
+    """
+    for fix in fixes:
+        if fix.moment is None:
+            continue
+        offset = zone_between(taken.local, fix.moment, _FRESH)
+        if offset is not None:
+            return Taken(taken.local, offset, taken.source, taken.tag, taken.confidence)
+    return taken
+
+
+def zone_between(local: datetime, utc: datetime, slack: timedelta) -> int | None:
+    """The offset, in minutes east of UTC, by which a local time differs from UTC, or None if no zone does.
+
+    Args:
+        slack: how far the two clocks may be apart.
+    """
+    seconds = round((local - utc).total_seconds())
+    offset = (seconds + 450) // 900 * 15
+    return offset if offset in _OFFSETS and abs(seconds - offset * 60) <= slack.seconds else None

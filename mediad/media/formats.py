@@ -71,11 +71,32 @@ _TABLE: tuple[tuple[str, Kind, str, str], ...] = (
     ("wma", "audio", ".wma", "audio/x-ms-wma"),
     ("xmp", "sidecar", ".xmp", "application/rdf+xml"),
     ("aae", "sidecar", ".aae", "application/xml"),
+    ("thm", "sidecar", ".thm", "image/jpeg"),
+    ("lrv", "sidecar", ".lrv .lrf", "video/mp4"),
+    ("develop", "sidecar", ".pp3 .arp .dop .cos .on1 .nksc .vrd .acr", "application/octet-stream"),
+    ("takeout", "sidecar", ".json", "application/json"),
+    ("text", "sidecar", ".txt", "text/plain"),
+    ("srt", "sidecar", ".srt", "application/x-subrip"),
 )
+
+_COMMON = frozenset({"takeout", "text", "srt"})
 
 FORMATS: dict[str, Format] = {
     name: Format(name, kind, tuple(extensions.split()), mime) for name, kind, extensions, mime in _TABLE
 }
+
+# Formats under whose extensions each other's content is no lie: one container, or one told from another by
+# its name only. What stands in none is a family of its own.
+_FAMILIES: tuple[str, ...] = (
+    "heic heif",
+    "tiff cr2 cr3 crw nef nrw arw srf dng raf orf rw2 pef mrw iiq x3f kdc",
+    "mp4 mov m4v 3gp m4a",
+    "mkv webm",
+    "mts mpg",
+    "wmv wma",
+    "ogg opus",
+)
+_FAMILY = {name: names for names in _FAMILIES for name in names.split()}
 
 _CLAIMS = {extension.encode(): form for form in FORMATS.values() for extension in form.extensions}
 
@@ -89,3 +110,26 @@ def claimed(name: bytes) -> Format | None:
     base = name[name.rfind(b"/") + 1 :]
     dot = base.rfind(b".")
     return _CLAIMS.get(base[dot:].lower()) if dot >= 0 else None
+
+
+def is_common(form: Format) -> bool:
+    """Is its extension used for much else, so that without the file it would belong to it is no media?"""
+    return form.name in _COMMON
+
+
+def true_name(name: bytes, found: str) -> bytes:
+    """The name with the extension of what is inside, where its own claims another family of formats.
+
+    "a.png" with a JPEG inside is "a.jpg". Relatives are left alone (HEIC and HEIF, MP4 and MOV, TIFF, RAW),
+    and so is what claims nothing, or to be a sidecar.
+
+    Args:
+        name: a file name or path.
+        found: what is inside, a name in `FORMATS`, or "" where it is not known.
+    """
+    claim, form = claimed(name), FORMATS.get(found)
+    if claim is None or form is None or "sidecar" in (claim.kind, form.kind):
+        return name
+    if _FAMILY.get(claim.name, claim.name) == _FAMILY.get(form.name, form.name):
+        return name
+    return name[: name.rfind(b".")] + form.extensions[0].encode()

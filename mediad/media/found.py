@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mediad.media.exif import Fetch, Tags
+from mediad.media.exif import Tags
 from mediad.media.reading import Candidate
+from mediad.media.tiff import Fetch
 
 _CHUNK = 65536
 
@@ -18,6 +19,8 @@ class Found:
         sound: True once anything in it made sense; without it the file counts as unreadable.
         problem: what is broken, one line, or "".
         tags: its Exif tags. xmp: its XMP packet. candidates: dates from anywhere else in it.
+        orientation: as Exif's, where the container itself tells how to turn the picture.
+        sealed: it holds metadata that its reader cannot get at.
     """
 
     sound: bool = False
@@ -25,8 +28,10 @@ class Found:
     tags: Tags | None = None
     xmp: bytes = b""
     candidates: list[Candidate] = field(default_factory=list)
+    sealed: bool = False
     width: int | None = None
     height: int | None = None
+    orientation: int | None = None
     duration: float | None = None
     make: str = ""
     model: str = ""
@@ -59,3 +64,12 @@ class Window:
             self._start = offset
             at = 0
         return self._data[at : at + length]
+
+
+def part(fetch: Fetch, start: int, length: int) -> Fetch:
+    """A file that lies inside another one."""
+
+    def inner(offset: int, wanted: int) -> bytes:
+        return fetch(start + offset, max(0, min(wanted, length - offset)))
+
+    return inner

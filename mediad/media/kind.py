@@ -7,9 +7,9 @@ audio, two bytes in front of a BMP), more of the header has to make sense before
 from __future__ import annotations
 
 import re
-import struct
 
 from mediad.media.formats import FORMATS, Format, claimed
+from mediad.media.tiff import Directories, Layout
 from mediad.media.whole import ends_whole
 
 __all__ = ["FORMATS", "HEAD_BYTES", "Format", "claimed", "ends_whole", "sniff"]
@@ -19,6 +19,11 @@ HEAD_BYTES = 4096
 
 
 _TIFF_RAW = {"nef", "nrw", "arw", "srf", "dng", "pef", "iiq", "kdc", "cr2"}
+
+# Tags of a first directory that tell RAW formats apart (TIFF 6.0; TIFF/EP; DNG 1.7).
+_SUBFILE, _COMPRESSION, _MAKE, _SUB_IFDS, _DNG_VERSION = 0x00FE, 0x0103, 0x010F, 0x014A, 0xC612
+_MARKS = frozenset({_SUBFILE, _COMPRESSION, _MAKE, _SUB_IFDS, _DNG_VERSION})
+_PENTAX_COMPRESSED = 65535
 
 _BRANDS = {  # ISO/IEC 14496-12 ftyp; the registry is mp4ra.org
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"), "heic"),
@@ -118,24 +123,36 @@ def _tiff(head: bytes, name: bytes) -> str:
     if head[8:12] in (b"IIII", b"MMMM") or head[12:16] in (b"RawT", b"twaR"):
         return "iiq"
     claim = claimed(name)
-    if claim is not None and claim.name in _TIFF_RAW and claim.name != "cr2":
-        return claim.name
-    return "dng" if _has_dng_version(head) else "tiff"
+    claims = claim.name if claim is not None and claim.name in _TIFF_RAW else ""
+    marked = _tiff_marks(head, claims)
+    return marked or (claims if claims != "cr2" else "") or "tiff"
 
 
-def _has_dng_version(head: bytes) -> bool:
-    """True if the first directory lies in `head` and has the tag DNGVersion (DNG 1.7, 0xC612)."""
-    order = "<" if head[:2] == b"II" else ">"
-    if head[2:4].strip(b"\x00") != b"*" or len(head) < 8:
-        return False
-    (offset,) = struct.unpack_from(order + "I", head, 4)
-    if offset + 2 > len(head):
-        return False
-    (count,) = struct.unpack_from(order + "H", head, offset)
-    end = min(offset + 2 + 12 * count, len(head) - 11)
-    return any(
-        struct.unpack_from(order + "H", head, entry)[0] == 0xC612 for entry in range(offset + 2, end, 12)
-    )
+def _tiff_marks(head: bytes, claims: str) -> str:
+    """What the first directory says, as far as it lies in `head`: a DNG, or the RAW file of a maker.
+
+    A maker's RAW file begins with a preview and has the picture itself in a directory inside, or says that it
+    is compressed in the maker's own way. A developed picture has its maker's name, too, but not these.
+    """
+    layout = Layout.of(head[:16])
+    if layout is None:
+        return ""
+    directories = Directories(lambda offset, length: head[offset : offset + length], 0, layout)
+    tags = directories.read(layout.first, _MARKS)
+    if _DNG_VERSION in tags:
+        return "dng"
+    make = tags.get(_MAKE)
+    maker = make[:6].upper() if isinstance(make, bytes) else b""
+    compression = tags.get(_COMPRESSION)
+    has_preview = tags.get(_SUBFILE) == (1,) and _SUB_IFDS in tags
+    if maker.startswith(b"NIKON") and has_preview:
+        by_content = "nrw" if compression == (6,) else "nef"
+        return claims if claims in ("nef", "nrw") else by_content
+    if maker.startswith(b"SONY") and has_preview:
+        return "arw"
+    if maker in (b"PENTAX", b"RICOH ") and compression == (_PENTAX_COMPRESSED,):
+        return "pef"
+    return ""
 
 
 def _isobmff(head: bytes, name: bytes) -> str:

@@ -20,35 +20,72 @@ _DIGEST = re.compile(
 )
 _DATE = r"(?P<year>(?:19|20)\d\d)(?P<ds>[-_.: ]?)(?P<month>0[1-9]|1[0-2])(?P=ds)(?P<day>0[1-9]|[12]\d|3[01])"
 _TIME = r"(?P<hour>[01]\d|2[0-3])(?P<ts>[-_.: h]?)(?P<minute>[0-5]\d)(?:(?P=ts)|m)(?P<second>[0-5]\d)"
-_FRACTION = r"(?:[-_.,]?(?P<fraction>\d{3})(?!\d))?"
-# Between the two: a sign or blank, or a word of the language ("at", "um", "a las", "à") between blanks.
-_BETWEEN = r"(?:[-_.,T ]{0,3}|[ _]?(?:at|kl\.?|um|om|alle|a las|\W{1,2}|klo|o|as)[ _])"
+_FRACTION = r"(?:(?!_00\d)[-_.,]?(?P<fraction>\d{3})(?!\d))?"  # "_001" counts the pictures of a second
+# Between the two: a sign or blank, or a word of the language ("at", "um", "a las", "à", "às") between blanks.
+_BETWEEN = r"(?:[-_.,T ]{0,3}|[ _]?(?:at|kl\.?|um|om|alle|a las|\W{1,2}|klo|o|as|a?\W{1,2}s)[ _])"
 _FULL = re.compile(
-    rf"(?<!\d){_DATE}{_BETWEEN}{_TIME}(?:{_FRACTION})(?!\d)(?P<zulu>Z\b|[ _]UTC(?![a-z]))?", _FLAGS
+    rf"(?<!\d){_DATE}{_BETWEEN}{_TIME}(?:{_FRACTION})(?!\d)(?P<zulu>Z\b|[ _]UTC(?![a-z])|_iOS\b)?", _FLAGS
 )
-# "Screenshot 2019-05-21 at 1.45.52 PM"; newer systems put a narrow no-break space before the PM.
+# "Screenshot 2019-05-21 at 1.45.52 PM"; newer systems put a narrow no-break space before the PM, and some
+# languages write "p. m.".
 _TWELVE = re.compile(
-    rf"(?<!\d){_DATE} at (?P<hour>1[0-2]|0?[1-9])[.:](?P<minute>[0-5]\d)[.:](?P<second>[0-5]\d)"
-    r"\W{0,3}(?P<half>[AP])M\b",
+    rf"(?<!\d){_DATE}{_BETWEEN}(?P<hour>1[0-2]|0?[1-9])(?P<ts>[-.:])(?P<minute>[0-5]\d)(?P=ts)"
+    r"(?P<second>[0-5]\d)\W{0,3}(?P<half>[AP])\.?\W?M\b",
     _FLAGS,
 )
-# "ScreenRecording_01-31-2024 13-05-22_1.MP4", as iOS names them, month first.
-_MONTH_FIRST = re.compile(
-    r"^ScreenRecording_(?P<month>\d\d)-(?P<day>\d\d)-(?P<year>20\d\d)[ _]"
-    r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
-    _FLAGS,
+# Orders of their own. Where day and month cannot be told apart, only those count whose maker is known.
+_OTHERS = tuple(
+    re.compile(pattern, _FLAGS)
+    for pattern in (
+        # iOS: "ScreenRecording_01-31-2024 13-05-22_1"
+        r"^ScreenRecording_(?P<month>\d\d)-(?P<day>\d\d)-(?P<year>20\d\d)[ _]"
+        r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
+        # "CamScanner 01-31-2024 13.05", "CamScanner 2024-01-31 13.05"
+        r"^CamScanner (?P<month>\d\d)-(?P<day>\d\d)-(?P<year>20\d\d) (?P<hour>\d\d)\.(?P<minute>\d\d)",
+        r"^CamScanner (?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d) (?P<hour>\d\d)\.(?P<minute>\d\d)",
+        # Telegram's desktop: "photo_51@31-01-2024_13-05-22"
+        r"@(?P<day>\d\d)-(?P<month>\d\d)-(?P<year>20\d\d)_"
+        r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
+        # dots stand between day, month and year only in this order: "31.01.2024 13:05:22"
+        r"(?<![\d.])(?P<day>\d\d)\.(?P<month>\d\d)\.(?P<year>(?:19|20)\d\d)[ _,-]{1,3}"
+        r"(?P<hour>\d\d)(?P<ts>[-:._])(?P<minute>\d\d)(?P=ts)(?P<second>\d\d)(?!\d)",
+        # cameras in cars: "2024_0131_130522_001", "FILE240131-130522F"
+        r"(?<!\d)(?P<year>20\d\d)_(?P<month>\d\d)(?P<day>\d\d)_"
+        r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
+        r"^FILE(?P<short>\d\d)(?P<month>\d\d)(?P<day>\d\d)-"
+        r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
+        # Nextcloud and ownCloud: "24-01-31 13-05-22 1234"; PicsArt: "Picsart_24-01-31_13-05-22-789"
+        r"^(?:Picsart_)?(?P<short>\d\d)-(?P<month>\d\d)-(?P<day>\d\d)[ _]"
+        r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
+        # Samsung's recorder: "Voice 240131_130522"
+        r"^Voice (?P<short>\d\d)(?P<month>\d\d)(?P<day>\d\d)_"
+        r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
+    )
 )
 _DAY = re.compile(
     r"(?:(?<![0-9a-z])|(?<=[g-z])|(?<=vid)|(?<=snd)|(?<=rec)|(?<=pic))" + _DATE + r"(?![0-9a-z])(?!-\d{2}\b)",
     _FLAGS,
 )
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = rf"(?P<named>{'|'.join(_MONTHS)})(?:uary|ruary|ch|il|e|y|ust|t|tember|ober|ember)?"
+_DAY_IN_WORDS = tuple(
+    re.compile(pattern, _FLAGS)
+    for pattern in (
+        # "Adobe Scan 31 Jan 2024", "Adobe Scan Jan 31, 2024", "Scan 31.01.2024"
+        rf"(?<![0-9a-z])(?P<day>[0-3]?\d)\.?[ _-]{_MONTH}[ _-](?P<year>(?:19|20)\d\d)(?!\d)",
+        rf"(?<![0-9a-z]){_MONTH}[ _-](?P<day>[0-3]?\d),?[ _-](?P<year>(?:19|20)\d\d)(?!\d)",
+        r"(?<![\d.])(?P<day>\d\d)\.(?P<month>\d\d)\.(?P<year>(?:19|20)\d\d)(?!\.?\d)",
+    )
+)
 _EPOCH = re.compile(
-    r"^(?P<known>FB_IMG_|mmexport|wx_camera_|microMsg\.|IMG_|VID_|image_|video_|pic_)?"
+    r"^(?P<known>FB_IMG_|mmexport|wx_camera_|microMsg\.|IMG_|VID_|image_|video_|pic_|PhotoGrid_|FaceApp_)?"
     r"(?P<stamp>1\d{12})(?!\d)",
     _FLAGS,
 )
 _EPOCH_SECONDS = re.compile(r"^RPReplay_Final(?P<stamp>1\d{9})(?!\d)", _FLAGS)
-_EIGHT_DIGITS = re.compile(r"(?:\d\D*){8}", _FLAGS)  # no date has fewer, and most names do
+# No date has fewer digits than eight, or five where it names the month, and most names have fewer.
+_EIGHT_DIGITS = re.compile(r"(?:\d\D*){8}", _FLAGS)
+_FIVE_DIGITS = re.compile(r"(?:\d\D*){5}", _FLAGS)
 _UTC_NAMES = re.compile(r"^PXL_", _FLAGS)
 
 
@@ -63,9 +100,10 @@ def from_filename(name: bytes) -> tuple[Candidate, ...]:
     if not stem or extension.isdigit():  # no extension: "2018-04-12 19.24.49"
         stem = text
     if _EIGHT_DIGITS.search(stem) is None:
-        return ()
+        named = _day_in_words(stem) if _FIVE_DIGITS.search(stem) is not None else None
+        return (named,) if named is not None else ()
     plain = _DIGEST.sub(lambda match: "x" * len(match[0]), stem)
-    for reader in (_month_first, _twelve_hours, _full, _epoch, _day):
+    for reader in (_twelve_hours, _full, _other_order, _epoch, _day):
         candidate = reader(plain)
         if candidate is not None:
             return (candidate,)
@@ -82,8 +120,9 @@ def _read(match: re.Match[str], hour: int | None = None) -> datetime | None:
     parts = match.groupdict()
     micro = int((parts.get("fraction") or "0").ljust(6, "0"))
     hour = int(parts["hour"]) if hour is None else hour
-    day = (int(parts["year"]), int(parts["month"]), int(parts["day"]))
-    return _valid(*day, hour, int(parts["minute"]), int(parts["second"]), micro)
+    year = int(parts["year"]) if "year" in parts else 2000 + int(parts["short"])
+    day = (year, int(parts["month"]), int(parts["day"]))
+    return _valid(*day, hour, int(parts["minute"]), int(parts.get("second") or 0), micro)
 
 
 def _valid(
@@ -112,9 +151,13 @@ def _twelve_hours(stem: str) -> Candidate | None:
     return _candidate(match[0], _read(match, hour))
 
 
-def _month_first(stem: str) -> Candidate | None:
-    match = _MONTH_FIRST.match(stem)
-    return _candidate(match[0], _read(match)) if match is not None else None
+def _other_order(stem: str) -> Candidate | None:
+    for pattern in _OTHERS:
+        match = pattern.search(stem)
+        candidate = _candidate(match[0], _read(match)) if match is not None else None
+        if candidate is not None:
+            return candidate
+    return None
 
 
 def _epoch(stem: str) -> Candidate | None:
@@ -134,6 +177,20 @@ def _day(stem: str) -> Candidate | None:
     for match in _DAY.finditer(stem):
         moment = _valid(int(match["year"]), int(match["month"]), int(match["day"]))
         candidate = _candidate(match[0], moment, doubt=ONLY_DAY)
+        if candidate is not None:
+            return candidate
+    return _day_in_words(stem)
+
+
+def _day_in_words(stem: str) -> Candidate | None:
+    for pattern in _DAY_IN_WORDS:
+        match = pattern.search(stem)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        named = parts.get("named")
+        month = _MONTHS.index(named.lower()) + 1 if named else int(parts["month"])
+        candidate = _candidate(match[0], _valid(int(parts["year"]), month, int(parts["day"])), doubt=ONLY_DAY)
         if candidate is not None:
             return candidate
     return None

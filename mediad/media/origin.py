@@ -7,46 +7,72 @@ import re
 from mediad.media.reading import Reading
 
 # By name, in this order. German, French, Spanish, Italian, Dutch, Portuguese, the Nordic languages, Polish,
-# Russian, Japanese, Chinese and Korean for what operating systems name in the user's language.
+# Czech, Hungarian, Turkish, Greek, Russian, Ukrainian, Japanese, Chinese and Korean for what operating
+# systems name in the user's language.
 _NAMES: tuple[tuple[str, str], ...] = (
     (
         "screenrecording",
         r"screen[ _-]?rec(?:ord|\b|_)|^screencast|^rpreplay|bildschirmaufn|bildschirmvideo"
         r"|enregistrement (?:de l.|d.).?cran|grabaci.n de pantalla|registrazione schermo|schermopname"
-        r"|grava..o de tela|sk.rminspelning|画面収録|屏幕录制|화면 기록|^screen-\d{8}-\d{6}",
+        r"|grava..o de tela|sk.rminspelning|запись экрана|画面収録|屏幕录制|螢幕錄影|화면 기록"
+        r"|^screen-\d{8}-\d{6}|^xrecorder_|^kazam_|^simplescreenrecorder",
     ),
     (
         "screenshot",
         r"screen[ _-]?shots?(?![a-z])|bildschirmfoto|capture[ _]d?.{0,3}cran|captura de (?:pantalla|tela|ecr)"
         r"|schermafbeelding|schermata|sk.rmavbild|skjermbilde|sk.rmbillede|n.ytt.kuva|zrzut ekranu"
-        r"|снимок экрана|スクリーンショット|屏幕快照|屏幕截图|截屏|截图|스크린샷|^screenclip",
+        r"|sn.mek obrazovky|sn.mka obrazovky|k.perny.fot|ekran (?:resmi|g.r.nt)|στιγμιότυπο"
+        r"|снимок экрана|знімок екрана|スクリーンショット"
+        r"|屏幕快照|屏幕截图|螢幕快照|螢幕截圖|截屏|截图|스크린샷"
+        r"|^screen ?(?:clip|cap)|^cleanshot |^scr-\d{8}|^snip\d{8}|^ksnip_|^xnip\d|^flameshot",
     ),
     ("whatsapp", r"^whatsapp|^(?:img|vid|aud|ptt|stk)-\d{8}-wa\d+"),
-    ("signal", r"^signal[-_]\d{4}-\d{2}-\d{2}"),
+    ("signal", r"^signal[-_](?:attachment[-_])?\d{4}-\d{2}-\d{2}"),
     (
         "telegram",
-        r"^telegram[-_ ]|^(?:photo|video)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|^\d+@\d{2}-\d{2}-\d{4}_",
+        r"^telegram[-_ ]|^(?:photo|video)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|\d@\d{2}-\d{2}-\d{4}_",
     ),
-    ("instagram", r"instagram|_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_utc"),
-    ("scan", r"^(?:scan(?:ned)?|numérisation|escaneo|scansione)(?![a-z])|camscanner|photoscan|adobe ?scan"),
+    ("instagram", r"instagram|(?:^|_)\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_utc"),
+    (
+        "scan",
+        r"^(?:scan(?:ned)?|scn|numérisation|escaneo|scansione|digitalização)(?![a-z])|camscanner|photoscan"
+        r"|^(?:adobe|genius|turbo|tap|fast|swift)[ _]?scan|^(?:office|microsoft) lens",
+    ),
 )
 _BY_NAME = tuple((origin, re.compile(pattern, re.IGNORECASE)) for origin, pattern in _NAMES)
 
 _SCREENSHOT_SOFTWARE = re.compile(
-    r"screen ?shot|screencapture|spectacle|greenshot|sharex|flameshot|ksnapshot|snipping", re.IGNORECASE
+    r"screen ?shot|screencapture|spectacle|greenshot|sharex|flameshot|ksnapshot|ksnip|snipping|lightshot"
+    r"|snagit|cleanshot|monosnap|shottr|scrot\b|\bmaim\b",
+    re.IGNORECASE,
+)
+_RECORDER_SOFTWARE = re.compile(
+    r"screen ?record|screencast|replaykit|kazam|simplescreenrecorder|wf-recorder|screenflow|camtasia"
+    r"|bandicam|\bobs\b",
+    re.IGNORECASE,
 )
 _SCAN_SOFTWARE = re.compile(
-    r"vuescan|silverfast|scansnap|xsane|camscanner|photoscan|naps2|\bscan", re.IGNORECASE
+    r"vuescan|silverfast|scansnap|xsane|simple-scan|camscanner|photoscan|naps2|epson scan"
+    r"|mp navigator|paperport|\bscan",
+    re.IGNORECASE,
 )
-_SCANNER = re.compile(r"canoscan|perfection|scanjet|scansnap|coolscan|opticfilm|\bscan", re.IGNORECASE)
+# Flatbeds, film scanners and the machines of photo shops.
+_SCANNER = re.compile(
+    r"canoscan|perfection|scanjet|scansnap|coolscan|opticfilm|dimage scan|flextight|expression \d{4,5}xl"
+    r"|\b(?:mg|mp|mx|ts)\d{3,4} series|\bfi-\d{4}|brother (?:mfc|dcp)-|officejet|laserjet|deskjet|frontier"
+    r"|\bsp-?[1235]\d{3}\b|noritsu|\bqss-\d\d|\bgt-[xf]\d{3}|\bscan",
+    re.IGNORECASE,
+)
 
 ORIGINS = frozenset(("", "camera", *(origin for origin, _ in _NAMES)))
 """All that `origin` may say."""
 
 # Names that cameras and phones give, for films that do not name their maker.
 _CAMERA_NAME = re.compile(
-    r"^(?:pxl_\d{8}_|mvimg_\d{8}_|(?:img|vid)_?\d{8}_?\d{6}|\d{8}_\d{6}|(?:img|mvi|dsc|mov|vid)_\d{4}"
-    r"|dscn?f?\d{4}|p\d{7}|g[hxop]\w{2}\d{4}|dji_\d+|c\d{4}|mah\d{5}|s\d{7}|win_\d{8}_)",
+    r"^(?:(?:pxl|mvimg|pano|wp|p|v|win)_\d{8}_|(?:img|vid)_?\d{8}_?\d{6}|\d{8}_\d{6}"
+    r"|(?:img|mvi|dsc|mov|vid|sam|sdc|kif|hpim|_mg|_dsc)_?\d{4}|img_e\d{4}|(?:dsc[nf]?|cimg|imgp|pict|dcp_)\d{4}"
+    r"|[pr]\d{7}|g[hxopls]\w{2}\d{4}|dji_\d+|c\d{4}|m[ah]h\d{5}|s\d{7}|\d{3}_\d{4}\."
+    r"|\d{4}_\d{4}_\d{6}|file\d{6}-\d{6}|\d{5}(?:img|portrait)_\d{5}_burst\d)",
     re.IGNORECASE,
 )
 _NOT_BY_CAMERAS = {"png", "gif", "bmp", "webp", "psd"}
@@ -73,11 +99,13 @@ def origin(name: bytes, reading: Reading) -> str:
 
 
 def _by_metadata(reading: Reading) -> str:
+    if reading.kind == "video" and _RECORDER_SOFTWARE.search(reading.software):
+        return "screenrecording"
     if reading.comment.strip().casefold() == "screenshot" or _SCREENSHOT_SOFTWARE.search(reading.software):
-        return "screenshot"
+        return "screenrecording" if reading.kind == "video" else "screenshot"
     if "instagram" in reading.software.casefold():
         return "instagram"
-    if _SCAN_SOFTWARE.search(reading.software) or _SCANNER.search(reading.model):
+    if _SCAN_SOFTWARE.search(reading.software) or _SCANNER.search(f"{reading.make} {reading.model}"):
         return "scan"
     return ""
 

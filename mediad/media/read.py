@@ -11,24 +11,18 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from mediad.media import exif, images, xmp
-from mediad.media.exif import Fetch, Tags
+from mediad.media import audio, exif, exiftool, pictures, sidecars, video, xmp
+from mediad.media.exif import Tags
+from mediad.media.formats import is_common
 from mediad.media.found import Found, Window
-from mediad.media.heif import read_heif
 from mediad.media.kind import HEAD_BYTES, Format, claimed, ends_whole, sniff
+from mediad.media.motion import embedded_film
 from mediad.media.reading import MOST_TRACKS, Candidate, Reading, not_read
-from mediad.media.video import read_video
+from mediad.media.tiff import Fetch
 
-_IMAGES: dict[str, Callable[[Window], Found]] = {
-    "jpeg": images.read_jpeg,
-    "png": images.read_png,
-    "webp": images.read_webp,
-    "tiff": images.read_tiff,
-    "gif": images.read_gif,
-    "bmp": images.read_bmp,
-}
-_HEIF = frozenset({"heic", "heif", "avif"})
-_FILMS = frozenset({"mp4", "mov", "m4v", "3gp"})
+_IMAGES: dict[str, Callable[[Window, int], Found]] = {**pictures.READERS}
+_MOTION = frozenset({"jpeg", "heic", "heif", "avif"})
+_FILMS: dict[str, Callable[[Window, int], Found]] = {**video.READERS, **audio.READERS}
 
 _SEARCHED = 4 << 20
 _MOST_TRIES = 16
@@ -36,6 +30,7 @@ _TIFF_HEADER = re.compile(rb"II\*\x00[\x08-\xff]\x00\x00\x00|MM\x00\*\x00\x00\x0
 _MOST_CANDIDATES = 32
 _WIDEST = 1 << 31
 CUT_OFF = "its end is missing"
+_MISTAKES = (ValueError, LookupError, ArithmeticError, TypeError, struct.error, RecursionError)
 
 
 class ReadError(Exception):
@@ -55,22 +50,40 @@ def read(file: BinaryIO, name: bytes, size: int) -> Reading:
     """
     fetch = _fetcher(file)
     claim = claimed(name)
-    if claim is not None and claim.kind == "sidecar":
-        return Reading(claim.name, claim.kind)
-    if size <= 0:
-        return not_read(name, "it is empty")
     window = Window(fetch)
     form = sniff(window(0, HEAD_BYTES), name)
+    if claim is not None and claim.kind == "sidecar" and not (form is not None and is_common(claim)):
+        return _sidecar(claim, window, size)
+    if size <= 0:
+        return not_read(name, "it is empty")
     if form is None:
         what = claim.name.upper() if claim is not None else "media"
         return not_read(name, f"its content is not {what}, nor any other format known")
-    found = _found(form, file, window, size)
+    found = _found(form, window, size)
     whole = ends_whole(form, window, size)
     if found is None:
         return Reading(form.name, form.kind, damaged=CUT_OFF if whole is False else "")
     if found.tags is None and (not found.sound or found.problem):
         found.tags = _searched(fetch)
-    return _reading(form, found, whole)
+    dates = _dates(found)
+    if exiftool.can_help(form, found, dates):
+        dates += exiftool.look(file, found)
+    motion = ""
+    if form.name in _MOTION:
+        motion = embedded_film(found.xmp, window, size, is_boxed=form.name != "jpeg")
+    return _reading(form, found, whole, tuple(dates[:_MOST_CANDIDATES]), motion)
+
+
+def _sidecar(claim: Format, window: Window, size: int) -> Reading:
+    """What it states of the file that it belongs to; one that states nothing is no worse for it."""
+    try:
+        return Reading(
+            claim.name,
+            claim.kind,
+            candidates=sidecars.candidates(claim.name, window, size)[:_MOST_CANDIDATES],
+        )
+    except _MISTAKES:
+        return Reading(claim.name, claim.kind)
 
 
 def _fetcher(file: BinaryIO) -> Fetch:
@@ -84,21 +97,16 @@ def _fetcher(file: BinaryIO) -> Fetch:
     return fetch
 
 
-def _found(form: Format, file: BinaryIO, window: Window, size: int) -> Found | None:
+def _found(form: Format, window: Window, size: int) -> Found | None:
     """What the format's reader finds, or None if there is none."""
     try:
-        if form.name in _IMAGES:
-            return _IMAGES[form.name](window)
-        if form.name in _HEIF:
-            return read_heif(window, size)
-        if form.name in _FILMS:
-            return read_video(file, window, size)
-    except (ValueError, LookupError, ArithmeticError, TypeError, struct.error, RecursionError) as error:
+        reader = _IMAGES.get(form.name) or _FILMS.get(form.name)
+        return reader(window, size) if reader is not None else None
+    except _MISTAKES as error:
         # A reader's own mistake over bytes that nobody thought of: the file counts as broken, and says why.
         return Found(problem=f"its reader failed ({type(error).__name__})")
     except MemoryError:
         return Found(problem="its reader ran out of memory")
-    return None
 
 
 def _searched(fetch: Fetch) -> Tags | None:
@@ -115,13 +123,13 @@ def _searched(fetch: Fetch) -> Tags | None:
     return best
 
 
-def _reading(form: Format, found: Found, whole: bool | None) -> Reading:
+def _reading(
+    form: Format, found: Found, whole: bool | None, dates: tuple[Candidate, ...], motion: str
+) -> Reading:
     tags = found.tags or Tags()
-    dates = _dates(found, tags)
     problem = found.problem or (CUT_OFF if whole is False else "")
     nothing = not found.sound and not dates and not tags.main
-    # libheif gives the size as shown, turned already, and the Exif orientation of such a file is void.
-    orientation = 1 if form.name in _HEIF else _bounded(tags.number(exif.ORIENTATION), 8)
+    orientation = found.orientation or _bounded(tags.number(exif.ORIENTATION), 8)
     comment = exif.user_comment(tags) or (xmp.user_comment(found.xmp) if found.xmp else "") or found.comment
     return Reading(
         format=form.name,
@@ -142,14 +150,13 @@ def _reading(form: Format, found: Found, whole: bool | None) -> Reading:
         album=found.album,
         title=found.title,
         track=_bounded(found.track, MOST_TRACKS),
+        motion=motion,
     )
 
 
-def _dates(found: Found, tags: Tags) -> tuple[Candidate, ...]:
-    dates = [*exif.candidates(tags), *found.candidates]
-    if found.xmp:
-        dates += xmp.candidates(found.xmp)
-    return tuple(dates[:_MOST_CANDIDATES])
+def _dates(found: Found) -> list[Candidate]:
+    dates = [*exif.candidates(found.tags or Tags()), *found.candidates]
+    return dates + xmp.candidates(found.xmp) if found.xmp else dates
 
 
 def _bounded(value: int | None, limit: int = _WIDEST) -> int | None:

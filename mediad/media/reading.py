@@ -66,6 +66,7 @@ class Reading:
         content_id: Apple's ContentIdentifier, which both halves of a Live Photo carry.
         comment: EXIF UserComment, at most 64 characters ("Screenshot" on iOS).
         artist, album, title, track: tags of a sound recording or film; texts of at most 128 characters.
+        motion: what tells that a film is embedded in a picture, else "".
     """
 
     format: str
@@ -86,6 +87,7 @@ class Reading:
     album: str = ""
     title: str = ""
     track: int | None = None
+    motion: str = ""
 
 
 def not_read(name: bytes, why: str) -> Reading:

@@ -12,6 +12,17 @@ Read = Callable[[int, int], bytes]
 
 _NEAR, _FAR = 512, 65536
 _MOST_BOXES = 4096
+_MOST_PARTS = 64
+_ASF_OBJECTS = frozenset(  # header, data, and the indices behind them
+    bytes.fromhex(name)
+    for name in (
+        "3026b2758e66cf11a6d900aa0062ce6c",
+        "3626b2758e66cf11a6d900aa0062ce6c",
+        "90080033b1e5cf1189f400a0c90349cb",
+        "d329e2d6da35d111903400a0c90349be",
+        "f803b1fead12644c840f2a1d2f7ad48c",
+    )
+)
 
 
 def ends_whole(form: Format, read: Read, size: int) -> bool | None:
@@ -67,10 +78,77 @@ def _png_ends(read: Read, size: int) -> bool | None:
 
 
 def _riff_ends(read: Read, size: int) -> bool | None:
-    declared = int.from_bytes(read(4, 4), "little")
-    if declared in (0, 0xFFFFFFFF):
-        return None  # written to a pipe, or longer than the field can say
-    return declared + 8 <= size
+    """Of long films the further parts, too (OpenDML AVI 1.02, "RIFF AVIX")."""
+    offset = 0
+    for _ in range(_MOST_BOXES):
+        declared = int.from_bytes(read(offset + 4, 4), "little")
+        if declared in (0, 0xFFFFFFFF):
+            return None  # written to a pipe, or longer than the field can say
+        offset += 8 + declared
+        if offset > size:
+            return False
+        if read(offset, 4) != b"RIFF":
+            return True
+    return None
+
+
+def _aiff_ends(read: Read, size: int) -> bool | None:
+    declared = int.from_bytes(read(4, 4), "big")
+    return declared + 8 <= size if declared else None
+
+
+def _ebml_ends(read: Read, size: int) -> bool | None:
+    """The segment, whose length stands behind its name (RFC 8794, 4 and 5)."""
+    offset = 0
+    for _ in range(_MOST_PARTS):
+        if offset == size:
+            return True
+        head = read(offset, 12)
+        if head[:4] not in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67") or len(head) < 5 or not head[4]:
+            return None
+        used = 9 - head[4].bit_length()
+        if len(head) < 4 + used:
+            return False  # cut off within its length
+        length = int.from_bytes(head[4 : 4 + used], "big") - (1 << 7 * used)
+        if length == (1 << 7 * used) - 1:
+            return None  # written as it came, and nobody knew how much would
+        offset += 4 + used + length
+        if offset > size:
+            return False
+    return None
+
+
+def _ogg_ends(read: Read, size: int) -> bool | None:
+    """The last page is there to its end, and is marked as the last (RFC 3533, 6)."""
+    start = max(0, size - _FAR)
+    tail = read(start, _FAR)
+    at = tail.rfind(b"OggS")
+    header = tail[at : at + 27]
+    if at < 0:
+        return None
+    if len(header) < 27:
+        return False
+    sizes = tail[at + 27 : at + 27 + header[26]]
+    end = start + at + 27 + header[26] + sum(sizes)
+    if len(sizes) < header[26] or end > size:
+        return False
+    return True if header[5] & 4 and end == size else None
+
+
+def _asf_ends(read: Read, size: int) -> bool | None:
+    """The objects, one after the other, come out at the end (Advanced Systems Format, 2.1)."""
+    offset = 0
+    for _ in range(_MOST_PARTS):
+        if offset == size:
+            return True
+        head = read(offset, 24)
+        length = int.from_bytes(head[16:], "little")
+        if head[:16] not in _ASF_OBJECTS or length < 24:
+            return None  # a broadcast does not say, and some programs that write tags miscount
+        offset += length
+        if offset > size:
+            return False
+    return None
 
 
 def _isobmff_ends(read: Read, size: int) -> bool | None:
@@ -104,10 +182,47 @@ def _gif_ends(read: Read, size: int) -> bool | None:
     return tail.endswith(b";") if tail else None
 
 
+def _psd_ends(read: Read, size: int) -> bool | None:
+    """The sections in front of the picture's data (Adobe Photoshop File Formats Specification)."""
+    wide = 8 if read(5, 1) == b"\x02" else 4  # PSB's third section may be longer
+    offset = 26
+    for width in (4, 4, wide):
+        head = read(offset, width)
+        if len(head) < width:
+            return False
+        offset += width + int.from_bytes(head, "big")
+    return False if offset >= size else None
+
+
+def _raf_ends(read: Read, size: int) -> bool | None:
+    """The JPEG picture, the directory and the raw data, whose places and lengths the header tells."""
+    head = read(0x54, 24)
+    places = [int.from_bytes(head[at : at + 4], "big") for at in range(0, len(head), 4)]
+    if len(places) < 6:
+        return False
+    ends = [start + length for start, length in zip(places[::2], places[1::2], strict=True)]
+    return max(ends) <= size
+
+
+def _x3f_ends(read: Read, size: int) -> bool | None:
+    """The last four bytes tell where the directory lies."""
+    start = int.from_bytes(read(max(0, size - 4), 4), "little")
+    return read(start, 4) == b"SECd" if size >= 4 else False
+
+
 _ENDS: dict[str, Callable[[Read, int], bool | None]] = {
     "jpeg": _jpeg_ends,
     "png": _png_ends,
     "gif": _gif_ends,
+    "psd": _psd_ends,
+    "raf": _raf_ends,
+    "x3f": _x3f_ends,
     **dict.fromkeys(("webp", "avi", "wav"), _riff_ends),
-    **dict.fromkeys(("heic", "heif", "avif", "cr3", "mp4", "mov", "m4v", "3gp", "m4a", "jp2"), _isobmff_ends),
+    **dict.fromkeys(("mkv", "webm"), _ebml_ends),
+    **dict.fromkeys(("ogg", "opus"), _ogg_ends),
+    **dict.fromkeys(("wmv", "wma"), _asf_ends),
+    "aiff": _aiff_ends,
+    **dict.fromkeys(
+        ("heic", "heif", "avif", "cr3", "mp4", "mov", "m4v", "3gp", "m4a", "jp2", "jxl"), _isobmff_ends
+    ),
 }

@@ -7,6 +7,7 @@ handed on. The daemon trusts nothing that a worker says: every type, length and 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Container, Sequence
 from datetime import date, datetime
@@ -16,6 +17,7 @@ from mediad import __version__
 from mediad.media.conclude import LONGEST_EVIDENCE
 from mediad.media.dates import SOURCES, DateRules
 from mediad.media.formats import FORMATS
+from mediad.media.likeness import Print, decode, encode
 from mediad.media.origin import ORIGINS
 from mediad.media.reading import MOST_TRACKS, File
 from mediad.model import Confidence, Facts, Kind, Taken
@@ -87,7 +89,46 @@ def request_from_json(body: bytes, descriptors: Sequence[int]) -> tuple[list[Fil
     return files, rules, datetime.fromisoformat(dates["now"])
 
 
+_PRINT = "print"
+
+
+def print_request(file: File, form: str, limit: float) -> bytes:
+    """The frame that asks for the print of one file, whose descriptor travels with its first bytes.
+
+    Args:
+        form: the name of its format. limit: seconds, after which what takes long is given up.
+    """
+    return frame(_encode({_PRINT: (form, limit), "file": (file.name.decode("latin-1"), file.size)}))
+
+
+def asks_for_print(body: bytes) -> bool:
+    """Whether a request's body is that of a `print_request`."""
+    return body.startswith(f'{{"{_PRINT}"'.encode())
+
+
+def print_request_from_json(body: bytes, descriptors: Sequence[int]) -> tuple[File, str, float]:
+    """What `print_request` was given, with the descriptor of the process that reads it."""
+    asked = json.loads(body)
+    (form, limit), (name, size) = asked[_PRINT], asked["file"]
+    (descriptor,) = descriptors
+    return File(descriptor, name.encode("latin-1"), size, 0, False), form, limit
+
+
 # --- Replies -------------------------------------------------------------------------------------
+
+
+def print_reply(made: Print) -> bytes:
+    """The frame that answers a request for a print."""
+    return frame(base64.b64encode(encode(made)).decode())
+
+
+def print_from_reply(body: bytes) -> Print:
+    """The print in a reply's body.
+
+    Raises:
+        ValueError: there is none in it.
+    """
+    return decode(base64.b64decode(body, validate=True))
 
 
 def reply(found: Sequence[Facts]) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from mediad.media.dates import iso_candidate
 from mediad.media.exif import clean
 from mediad.media.reading import Candidate
+from mediad.media.stamps import iso_candidate
 
 LONGEST = 1 << 20
 """How much of a packet is searched, in bytes."""
@@ -23,6 +23,14 @@ _DATES = (
 _PROPERTY = rb"(?:\s*=\s*[\"']([^\"'<>]{1,64})[\"']|\s*>\s*([^<>]{1,64}?)\s*</)"
 _DATE = re.compile(rb"[\s<](" + b"|".join(_DATES) + rb")" + _PROPERTY)
 _COMMENT = re.compile(rb"exif:UserComment[^<>]{0,40}>(?:\s*<[^<>]{1,80}>){0,2}\s*([^<>]{1,64})<")
+
+
+def as_utf8(packet: bytes) -> bytes:
+    """A packet in UTF-8, as nearly all are; part 1, 7.1 permits UTF-16, whose "<" has a zero beside it."""
+    for mark, start, encoding in ((b"\xff\xfe", b"<\x00", "utf-16-le"), (b"\xfe\xff", b"\x00<", "utf-16-be")):
+        if packet.startswith((mark, start)):
+            return packet.decode(encoding, "replace").encode("utf-8", "replace")
+    return packet
 
 
 def candidates(packet: bytes) -> list[Candidate]:

@@ -49,6 +49,7 @@ def attention(
             *_files(life.pipeline),
             *_open(life.pipeline),
             *_verified(life.pipeline),
+            *_analysis(life.pipeline),
             *_outstaying(life.pipeline),
             *_clock(life.pipeline.clock),
             *_pauses(life.pipeline, counts),
@@ -156,6 +157,14 @@ def _verified(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
             where = "" if trouble.path is None else f": {printable(trouble.path)}"
             text = f"{_files_text(count)} of library {shelf.settings.name} {_are(count)} {words}{where}"
             yield state, text, f"mediactl verify {word(path)}"
+
+
+def _analysis(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """Films that cannot be compared without a program."""
+    if (count := pipeline.analyser.lacking) and pipeline.analyser.is_on:
+        text = f"{_files_text(count)} cannot be compared with others: ffmpeg is not installed"
+        hint = 'install it, then `mediactl reload`; or set duplicates.similar = "off"'
+        yield "no-ffmpeg", f"{text} ({hint})", "sudo apt-get install ffmpeg"
 
 
 def _outstaying(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:

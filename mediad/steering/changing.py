@@ -1,10 +1,10 @@
-"""`mediactl undo`, `trash`, `refile`, `duplicates --prune`: what libraries have is changed, or told how."""
+"""`mediactl undo`, `trash`, `refile`, `date`, `duplicates --prune`: files are changed, or it is told how."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,8 +19,10 @@ from mediad.ingest.pipeline import Pipeline
 from mediad.keeping import refiling, trashing
 from mediad.keeping.change import Change, Kept, Spot
 from mediad.keeping.pruning import Keep
+from mediad.keeping.refiling import Today
 from mediad.keeping.relocate import Command, Done, grouped
 from mediad.layout import key_of
+from mediad.steering.dating import Dating, refusals
 from mediad.steering.pruning import folder, pruning
 from mediad.steering.taking_back import Changes, TakingBack
 from mediad.store import kept
@@ -30,6 +32,9 @@ _MOST = 1000  # changes that one reply tells of
 _PAGE = 100
 _LABEL = 200  # characters
 _PATIENCE = 60.0  # seconds
+
+_Plan = Callable[[Sequence[Kept], Today, apsw.Connection], "Change | None"]
+"""Decides what is done with a set; the connection is for questions."""
 
 
 @dataclass(slots=True)
@@ -77,7 +82,7 @@ def _change(one: Done, *, happens: bool) -> dict[str, object]:
         **path_fields("destination", one.target.absolute if one.target else None),
         "size": shift.size,
         "done": happens,
-        "reason": one.reason,
+        "reason": one.reason or (shift.reason if shift.action == "date" else ""),
     }
 
 
@@ -118,6 +123,14 @@ class Changing:
             raise InvalidParameter("library" if paths else "paths")
         changes = self._refiling(paths, library, planned=bool(call.parameters["dry_run"]))
         return await self._perform(Command("refile"), changes, call, reply)
+
+    async def date(self, call: Call, reply: Reply, paths: Sequence[bytes]) -> dict[str, object]:
+        """Give sets another date, and file them by it; raises as `undo`, but what is not known is refused."""
+        if not paths:
+            raise InvalidParameter("paths")
+        dating = await Dating.asked(self._pipeline, call)
+        changes = self._dating(paths, dating, planned=bool(call.parameters["dry_run"]))
+        return await self._perform(Command("date", dating.label), changes, call, reply)
 
     async def prune(self, call: Call, reply: Reply, under: bytes | None) -> dict[str, object]:
         """Move all but one of each group of exact copies into trash; raises as `undo`.
@@ -169,9 +182,9 @@ class Changing:
 
     async def _refiling(self, paths: Sequence[bytes], library: str | None, *, planned: bool) -> Changes:
         """What moves these library files, or those of a library, to where they belong today."""
-        refiled = functools.partial(self._refiled, aimed=set(), planned=planned)
+        refiled = functools.partial(self._planned, _refile, aimed=set(), planned=planned)
         if paths:
-            async for page in self._sets(paths):
+            async for page in self._sets(paths, whole=True):
                 yield await refiled(page)
         if library is not None:
             shelf = self._pipeline.shelves.find(library)
@@ -185,8 +198,18 @@ class Changing:
                 sets = await self._reader.run(functools.partial(_sets_of, files=lead))
                 yield await refiled(sets)
 
-    async def _refiled(self, sets: Sequence[list[Kept]], aimed: set[int], *, planned: bool) -> list[Change]:
-        """What moves these sets.
+    async def _dating(self, paths: Sequence[bytes], dating: Dating, *, planned: bool) -> Changes:
+        """What gives these library files, and all below folders, another date."""
+        dated = functools.partial(self._planned, dating.plan, aimed=set(), planned=planned)
+        unknown: list[bytes] = []
+        async for page in self._sets(paths, whole=True, unknown=unknown):
+            yield await dated(page)
+        yield await self._reader.run(functools.partial(refusals, paths=unknown))
+
+    async def _planned(
+        self, plan: _Plan, sets: Sequence[list[Kept]], aimed: set[int], *, planned: bool
+    ) -> list[Change]:
+        """What is done with these sets.
 
         Args:
             aimed: hashes of the names at which others have aimed.
@@ -197,11 +220,13 @@ class Changing:
             aimed.clear()
 
         def ask(connection: apsw.Connection) -> list[Change | None]:
-            return [self._refile(connection, files, aimed) for files in read]
+            return [self._plan(connection, plan, files, aimed) for files in read]
 
         return [change for change in await self._reader.run(ask) if change is not None]
 
-    def _refile(self, connection: apsw.Connection, files: list[Kept], aimed: set[int]) -> Change | None:
+    def _plan(
+        self, connection: apsw.Connection, plan: _Plan, files: list[Kept], aimed: set[int]
+    ) -> Change | None:
         def taken(spot: Spot) -> bool:
             if hash((spot.library, key_of(spot.path))) in aimed:
                 return True
@@ -216,7 +241,7 @@ class Changing:
             (name for name, row in pipeline.shelves.readable().items() if row == files[0].spot.library), ""
         )
         watch = refiling.watch_of(files[0], pipeline.config.watches, here)
-        change = refiling.plan(files, pipeline.planner, watch, self._top, taken)
+        change = plan(files, Today(pipeline.planner, watch, self._top, taken), connection)
         if change is not None and not change.refused:
             targets = (shift.target for shift in change.shifts if shift.target is not None)
             aimed.update(hash((spot.library, key_of(spot.path))) for spot in targets)
@@ -228,13 +253,23 @@ class Changing:
             return None
         return Spot(shelf.id, shelf.library.tree.root, b"")
 
-    async def _sets(self, paths: Sequence[bytes]) -> AsyncGenerator[list[list[Kept]], None]:
-        """The sets of these library files, and of those below folders, each once."""
+    async def _sets(
+        self, paths: Sequence[bytes], *, whole: bool = False, unknown: list[bytes] | None = None
+    ) -> AsyncGenerator[list[list[Kept]], None]:
+        """The sets of these library files, and of those below folders, each once.
+
+        Args:
+            whole: a companion stands for its set; else it goes by itself.
+            unknown: paths of which nothing is known are put there.
+
+        Raises:
+            NotKnown: nothing is known of a path, and there is no `unknown`.
+        """
         seen: set[int] = set()
         for path in paths:
             files = await self._reader.run(functools.partial(kept.at, path=path))
             if files:
-                yield await self._unseen(files, seen)
+                yield await self._unseen(files, seen, whole=whole)
                 continue
             after: kept.Place | None = kept.BEGINNING
             some = False
@@ -243,17 +278,20 @@ class Changing:
                 files, after = await self._reader.run(ask)
                 some = some or bool(files)
                 # companions of none of these go by themselves
-                yield await self._unseen(sorted(files, key=lambda one: not one.leads), seen)
-            if not some:
+                yield await self._unseen(sorted(files, key=lambda one: not one.leads), seen, whole=whole)
+            if some:
+                continue
+            if unknown is None:
                 raise NotKnown(
                     "no library is known to have such a file",
                     path=path,
                     remedy="mediactl adopt catalogues what was put there by hand",
                 )
+            unknown.append(path)
 
-    async def _unseen(self, files: Sequence[Kept], seen: set[int]) -> list[list[Kept]]:
+    async def _unseen(self, files: Sequence[Kept], seen: set[int], *, whole: bool) -> list[list[Kept]]:
         fresh: list[list[Kept]] = []
-        for group in await self._reader.run(functools.partial(_sets_of, files=files)):
+        for group in await self._reader.run(functools.partial(_sets_of, files=files, whole=whole)):
             if group := [one for one in group if one.id not in seen]:
                 fresh.append(group)
                 seen.update(one.id for one in group)
@@ -278,5 +316,9 @@ def _nobody(_bytes: int = 0) -> None:
     """Stands for progress, which nobody looks at."""
 
 
-def _sets_of(connection: apsw.Connection, files: Sequence[Kept]) -> list[list[Kept]]:
-    return [kept.set_of(connection, one) for one in files]
+def _sets_of(connection: apsw.Connection, files: Sequence[Kept], *, whole: bool = False) -> list[list[Kept]]:
+    return [(kept.whole_set if whole else kept.set_of)(connection, one) for one in files]
+
+
+def _refile(files: Sequence[Kept], today: Today, _connection: apsw.Connection) -> Change | None:
+    return refiling.plan(files, today)

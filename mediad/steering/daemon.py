@@ -92,6 +92,7 @@ class Daemon:
             "Undo": self._undo,
             "Trash": self._trash,
             "Refile": self._refile,
+            "Date": self._date,
             "Prune": self._prune,
         }
 
@@ -192,7 +193,8 @@ class Daemon:
             await self._look_at(self._pipeline.serving.watches.values(), self._pipeline.shelves)
             await self._pipeline.rest()
             result = "held" if self._held() else "idle"
-        return {"result": result, "queue": counts_document(total(self._pipeline.counts().values()))}
+        queue = total(self._pipeline.counts().values())
+        return {"result": result, "queue": counts_document(queue, self._pipeline.analyser.to_analyse)}
 
     def _held(self) -> bool:
         return self._pipeline.tracker.settling > 0
@@ -234,8 +236,15 @@ class Daemon:
         return await self._pages(lambda after: failures(self._reader, after, limit), call, reply)
 
     async def _duplicates(self, call: Call, reply: Reply) -> Document:
-        limit = call.parameters["limit"]
-        return await self._pages(lambda after: duplicates(self._reader, after, limit), call, reply)
+        settings, analyser = self._pipeline.config.duplicates, self._pipeline.analyser
+        page = functools.partial(
+            duplicates,
+            self._reader,
+            limit=call.parameters["limit"],
+            farthest=settings.similar_distance if call.parameters["similar"] else None,
+            to_analyse=analyser.to_analyse if analyser.is_on else None,
+        )
+        return await self._pages(lambda after: page(after=after), call, reply)
 
     async def _queue(self, call: Call, reply: Reply) -> Document:
         limit = limited(call.parameters["limit"], _PAGE, _LONGEST_PAGE)
@@ -320,6 +329,9 @@ class Daemon:
         if (library := call.parameters["library"]) is not None:
             self._see_known(library, list(self._pipeline.config.libraries))
         return await self._changing.refile(call, reply, self._paths(call), library)
+
+    async def _date(self, call: Call, reply: Reply) -> Document:
+        return await self._changing.date(call, reply, self._paths(call))
 
     async def _prune(self, call: Call, reply: Reply) -> Document:
         if (under := path_from(call.parameters, "under")) is not None:

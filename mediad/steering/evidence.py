@@ -51,8 +51,9 @@ class Evidence:
             cast("dict[str, object]", one) for one in _list(self._found, "candidates") if type(one) is dict
         ]
         told = [_candidate(one) for one in found]
+        winner = (source, self.text("tag"), self.text("sidecar") or None)
         for one in told:
-            if source and (one["source"], one["tag"]) == (source, self.text("tag")) and one["moment"]:
+            if source and (one["source"], one["tag"], one["sidecar"]) == winner and one["moment"]:
                 one["won"] = True
                 break
         return told
@@ -68,6 +69,7 @@ def _candidate(found: dict[str, object]) -> dict[str, object]:
         "moment": _moment(_text(found, "moment")),
         "offset": offset_text(cast("int", offset)) if known else None,
         "doubt": _text(found, "doubt"),
+        "sidecar": _text(found, "sidecar") or None,
         "won": False,
     }
 

@@ -60,7 +60,7 @@ def status(life: Life) -> dict[str, object]:
         "config": life.config_file,
         "watches": watches,
         "libraries": libraries,
-        "queue": counts_document(queue),
+        "queue": counts_document(queue, life.pipeline.analyser.to_analyse),
         "in_flight": flights(pipeline, pipeline.tracker.flights()),
         "totals": _totals(pipeline),
         "attention": attention(life, watches, libraries, counts),
@@ -72,14 +72,18 @@ def total(counts: Iterable[Counts]) -> Counts:
     return sum(counts, Counts())
 
 
-def counts_document(counts: Counts) -> dict[str, int]:
-    """As the interface has them. Nothing is analysed yet, so that nothing waits for it."""
+def counts_document(counts: Counts, to_analyse: int = 0) -> dict[str, int]:
+    """As the interface has them.
+
+    Args:
+        to_analyse: library files that are still to be compared; no watch has any.
+    """
     return {
         "settling": counts.settling,
         "waiting": counts.waiting,
         "in_flight": counts.in_flight,
         "held": counts.held,
-        "to_analyse": 0,
+        "to_analyse": to_analyse,
     }
 
 

@@ -14,6 +14,7 @@ from mediad.layout import camera
 from mediad.steering.evidence import Evidence
 from mediad.steering.fields import local_text
 from mediad.steering.looking import Look, how_it_stands, other_names, within_limit
+from mediad.store import fingerprints
 from mediad.store.reading import Reader
 from mediad.store.stories import Account, Told, accounts
 from mediad.store.whereabouts import BEGINNING, Subject, about_path, named, put_away, roots, same_path
@@ -42,9 +43,13 @@ async def why(
         )
     found = await reader.run(functools.partial(accounts, subjects=subjects))
     states = await _states(found, look)
+    lacking = await reader.run(lambda connection: [_not_compared(connection, one) for one in found])
     return {
         **path_fields("path", path),
-        "stories": [_story(account, state) for account, state in zip(found, states, strict=True)],
+        "stories": [
+            {**_story(account, state), "not_compared": why_not or None}
+            for account, state, why_not in zip(found, states, lacking, strict=True)
+        ],
         "waits": waits,
     }
 
@@ -96,6 +101,12 @@ def _about_each(connection: apsw.Connection, subjects: Sequence[Subject]) -> lis
 # --- Telling it --------------------------------------------------------------------------------------
 
 
+def _not_compared(connection: apsw.Connection, account: Account) -> str:
+    """Why a library file is not compared with others, "" where it is, or will be."""
+    place = account.place
+    return "" if place.path is None else fingerprints.why_not(connection, place.digest, place.path)
+
+
 async def _states(found: Sequence[Account], look: Look) -> list[str]:
     """How each file stands. Those that a hung filesystem keeps to itself are unknown."""
     states = ["unknown"] * len(found)
@@ -135,6 +146,7 @@ def _story(account: Account, state: str) -> dict[str, object]:
         "taken_source": dated.source,
         "taken_tag": lead.text("tag") if dated.source else "",
         "confidence": dated.confidence,
+        "date_note": (lead.text("date_note") or None) if dated.source else None,
         "candidates": lead.candidates(dated.source),
         "doubts": own.texts("doubts"),
         "rule": own.text("why"),

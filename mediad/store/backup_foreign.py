@@ -11,6 +11,7 @@ import functools
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import apsw
@@ -18,6 +19,7 @@ import apsw
 from mediad.errors import CatalogueBroken
 from mediad.library import PRIVATE, QUARANTINE, TRASH
 from mediad.store.backup import DAMAGE
+from mediad.store.changes import DATE
 from mediad.store.database import migrate, newest_schema
 
 MOST = 1 << 40
@@ -49,7 +51,7 @@ _TRUE = {
     "batch": (f"{_ID} AND started {_SEEN} AND coalesce(ended, 0) {_SEEN} AND (root = X'' OR is_root(root))"),
     "arrival": (
         f"{_ID} AND is_path(path) AND {_STAT} AND seen {_SEEN} AND is_digest(digest) AND {_PLACED}"
-        " AND (evidence IS NULL OR json_valid(evidence))"
+        " AND (evidence IS NULL OR json_valid(evidence)) AND is_moment(taken)"
     ),
     "step": (
         f"{_ID} AND item BETWEEN 1 AND :newest AND time {_SEEN} AND action IN ({_ACTIONS})"
@@ -207,7 +209,7 @@ def _is_change(value: object) -> bool:
         isinstance(told, dict)
         and {"was", "will_be", "bond", "remembered"} <= told.keys()
         and all(_is_state(told[name]) for name in ("was", "will_be"))
-        and (told["bond"] is None or _is_bond(told["bond"]))
+        and all(told.get(name) is None or _is_bond(told[name]) for name in ("bond", "becomes"))
     )
 
 
@@ -218,7 +220,30 @@ def _is_state(value: object) -> bool:
         and all(isinstance(value.get(name, ""), str) for name in ("code", "reason"))
         and isinstance(value.get("stays", 0), int)
         and (value.get("bond") is None or _is_bond(value["bond"]))
+        and ("taken" not in value or _is_dated(value))
     )
+
+
+def _is_dated(value: dict[str, object]) -> bool:
+    """With all that `store.changes` writes of a date?"""
+    offset = value.get("offset_min")
+    return (
+        value.keys() >= set(DATE)
+        and _is_moment(value["taken"])
+        and (offset is None or (isinstance(offset, int) and abs(offset) < 24 * 60))
+        and all(value[name] is None or isinstance(value[name], str) for name in ("source", "confidence"))
+        and all(isinstance(value[name], str) for name in ("tag", "note", "sidecar"))
+    )
+
+
+def _is_moment(value: object) -> bool:
+    """A local time as the catalogue has it, or none."""
+    if value is None:
+        return True
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None
+    except ValueError:
+        return False
 
 
 def _is_bond(value: object) -> bool:
@@ -234,4 +259,5 @@ _CALLS: dict[str, Callable[[apsw.SQLiteValue], bool]] = {
     "is_root": _is_root,
     "is_digest": _is_digest,
     "is_change": _is_change,
+    "is_moment": _is_moment,
 }

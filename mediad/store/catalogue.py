@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import apsw
 
 from mediad.layout import key_of
+from mediad.media import companions
 from mediad.model import Identity, Sighting, Stat
 from mediad.store.journal import replace_earlier
+from mediad.store.tally import Tally as Tally
+from mediad.store.tally import holdings as holdings
+from mediad.store.tally import tally as tally
 
 FOR_EVER = 2**62
 """A time that never comes, in microseconds."""
@@ -127,19 +130,13 @@ def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:
 
 
 def orphans_beside(connection: apsw.Connection, watch: str, path: bytes) -> list[bytes]:
-    """Companions without a principal that lie in this path's folder and share its stem."""
-    stem = stem_of(path)
+    """Companions without a principal that may belong to this path, by its folder and name."""
     rows = connection.execute(
-        "SELECT DISTINCT path FROM arrival WHERE watch = ? AND path > ? AND path < ? AND code = 'orphan'",
-        (watch, stem + b".", stem + b"/"),
+        "SELECT DISTINCT path FROM arrival"
+        " WHERE watch = ?1 AND kin = ?2 AND path <> ?3 AND code IN ('orphan', 'not-media')",
+        (watch, companions.key(path), path),
     )
     return [row[0] for row in rows]
-
-
-def stem_of(path: bytes) -> bytes:
-    """The path up to the first dot of its name: what files of one stem share."""
-    directory, slash, name = path.rpartition(b"/")
-    return directory + slash + (name.partition(b".")[0] if not name.startswith(b".") else name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,48 +321,6 @@ def under_way(connection: apsw.Connection, sighting: Sighting) -> bool:
 def set_unread(connection: apsw.Connection, file: int) -> None:
     """A library file has other content than recorded; it is read again before it witnesses anything."""
     connection.execute("UPDATE file SET digest = NULL WHERE id = ?", (file,))
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Arrivals by what became of them, as they stand.
-
-    Attributes:
-        files: by outcome. bytes_filed: the size of those that are filed.
-        troubled: failed and quarantined ones that were not dismissed, by outcome. imports: those of them
-            that failed in imports.
-    """
-
-    files: Mapping[str, int]
-    bytes_filed: int
-    troubled: Mapping[str, int]
-    imports: int = 0
-
-
-def tally(connection: apsw.Connection) -> Tally:
-    """What has become of all that was ever seen; cheap, since triggers keep count.
-
-    What was taken back and then taken again has two rows and counts once: that of the file that it was before
-    is ignored and dismissed.
-    """
-    files: Counter[str] = Counter()
-    troubled: Counter[str] = Counter()
-    filed = imports = 0
-    for outcome, dismissed, imported, count, size in connection.execute(
-        "SELECT outcome, dismissed, watch LIKE 'import:%' AS imported, sum(files), sum(bytes) FROM tally"
-        " WHERE watch NOT LIKE 'library:%' GROUP BY outcome, dismissed, imported"
-    ):
-        files[outcome] += 0 if outcome == "ignored" and dismissed else count
-        filed += size if outcome == "filed" else 0
-        if outcome in ("failed", "quarantined") and not dismissed:
-            troubled[outcome] += count
-            imports += count if imported and outcome == "failed" else 0
-    return Tally(files, filed, troubled, imports)
-
-
-def holdings(connection: apsw.Connection) -> dict[int, tuple[int, int]]:
-    """How many files and bytes each library holds, by its row; cheap, since triggers keep count."""
-    return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, files, bytes FROM library")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The journal's part of shifts: steps that move files which the libraries have.
 
-A step's `change` is a JSON object: `was` and `will_be`, columns of its arrival; `bond`, what the catalogue
-has of the library file; `remembered`, whether its content counts as removed by the user. So a step can be
+A step's `change` is a JSON object: `was` and `will_be`, columns of its arrival, those of its date only where
+that changes; `bond`, what the catalogue has of the library file, and `becomes`, what it has from then on,
+where that is another set's; `remembered`, whether its content counts as removed by the user. So a step can be
 finished after a crash, and taken back years later, by what it says itself. Without a library its destination
 is below the folder that its arrival came from. Each function is part of a unit of work.
 """
@@ -59,6 +60,7 @@ def _told(shift: Shift) -> str:
             "will_be": dict(shift.will_be),
             "bond": shift.bond,
             "remembered": shift.remembered,
+            **({"becomes": shift.becomes} if shift.becomes is not None else {}),
         }
     )
 
@@ -145,11 +147,16 @@ def _finish(connection: apsw.Connection, step: _Step, placed: Stat | None, now: 
     connection.execute("UPDATE step SET state = 'done', time = ? WHERE id = ?", (now, step.id))
     _set_arrival(connection, step, change["will_be"], placed)
     _move_row(connection, step, Bond(*change["bond"]) if change["bond"] else None, placed)
+    if change.get("becomes"):
+        _rejoin(connection, step, Bond(*change["becomes"]))
     if change["remembered"]:
         _remember(connection, step.id)
     if step.undoes is not None:
         _take_back(connection, step)
 
+
+DATE = ("taken", "offset_min", "source", "confidence", "tag", "note", "sidecar")
+"""What a change has of a date: columns of an arrival, and from the tag on what its evidence has."""
 
 # It is this very file, in another of its stories: it counts once.
 _SAME = "outcome = 'ignored' AND (size, mtime_ns, ino) = (?3, ?4, ?5)"
@@ -162,6 +169,13 @@ def _set_arrival(
         "UPDATE arrival SET outcome = ?, code = ?, reason = ?, stays = ?, dismissed = 0 WHERE id = ?",
         (*(will_be[name] for name in ("outcome", "code", "reason", "stays")), step.arrival),
     )
+    if "taken" in will_be:
+        connection.execute(
+            "UPDATE arrival SET taken = ?, offset_min = ?, source = ?, confidence = ?,"
+            " evidence = json_set(iif(json_valid(evidence), evidence, '{}'), '$.tag', ?,"
+            " '$.date_note', ?, '$.sidecar', ?) WHERE id = ?",
+            (*(will_be[name] for name in DATE), step.arrival),
+        )
     if (
         placed is not None and step.library is None and step.destination is not None
     ):  # it is where it came from, and known there
@@ -191,7 +205,7 @@ def _move_row(connection: apsw.Connection, step: _Step, bond: Bond | None, place
         if row is not None and step.destination is None:  # it stays, and is another's now
             bond = bond or Bond("found", None, None)
             connection.execute("UPDATE file SET role = ?, item = ?, step = ? WHERE id = ?", (*bond, *row))
-        elif row is not None:
+        elif row is not None and comes != leaves:
             connection.execute("DELETE FROM file WHERE id = ?", row)
         return
     library, path = comes
@@ -213,6 +227,17 @@ def _move_row(connection: apsw.Connection, step: _Step, bond: Bond | None, place
         " SELECT ?, ?, ?, ?, ?, moved_digest, ?, ?, ? FROM step WHERE id = ?",
         (*values, bond.role, bond.item, None if bond.role == "found" else step.id, step.id),
     )
+
+
+def _rejoin(connection: apsw.Connection, step: _Step, bond: Bond) -> None:
+    """The library file, wherever it is now, belongs to another set."""
+    if step.comes is not None:
+        library, path = step.comes
+        connection.execute(
+            "UPDATE file SET role = ?1, item = ?2, step = iif(?1 = 'found', NULL, ?3)"
+            " WHERE library = ?4 AND name_key = ?5 AND path = ?6",
+            (bond.role, bond.item, step.id, library, key_of(path), path),
+        )
 
 
 def _remember(connection: apsw.Connection, step: int) -> None:

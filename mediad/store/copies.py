@@ -23,6 +23,7 @@ class Copy(NamedTuple):
         found: mediad did not bring it.
         dated: it was filed by a date; None where that is not known.
         library: its library's row. item: the set that it belongs to, None where it was found.
+        camera: it is known which camera made it.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Copy(NamedTuple):
     library: int = 0
     mtime_ns: int = 0
     item: int | None = None
+    camera: bool = False
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
@@ -52,7 +54,8 @@ class Group(NamedTuple):
 # Companions are never copies on their own.
 _FILES = """
 SELECT file.id, library.path, file.path, file.size, file.role = 'found', step.id, arrival.taken IS NOT NULL,
-    file.library, file.mtime_ns, file.item
+    file.library, file.mtime_ns, file.item,
+    coalesce(json_valid(arrival.evidence) AND arrival.evidence ->> '$.model' <> '', 0)
 FROM file
 JOIN library ON library.id = file.library AND library.name <> ''
 LEFT JOIN step ON step.id = file.step
@@ -84,7 +87,7 @@ def groups(connection: apsw.Connection, after: bytes, limit: int) -> tuple[list[
     )
     found: list[Group] = []
     for (digest,) in several:
-        files = _files(connection, digest)
+        files = copies_of(connection, digest)
         if len(files) > 1:
             found.append(Group(digest, files))
         if len(found) == limit:
@@ -92,11 +95,17 @@ def groups(connection: apsw.Connection, after: bytes, limit: int) -> tuple[list[
     return found, end[0] if end else None
 
 
-def _files(connection: apsw.Connection, digest: bytes) -> list[Copy]:
-    return [
-        Copy(id_, under(root, path), path, size, bool(found), None if step is None else bool(dated), *more)
-        for id_, root, path, size, found, step, dated, *more in connection.execute(_FILES, (digest,))
-    ]
+def copies_of(connection: apsw.Connection, digest: bytes) -> list[Copy]:
+    """The library files that have a content, companions left out; the oldest first."""
+    found: list[Copy] = []
+    for row in connection.execute(_FILES, (digest,)):
+        id_, root, path, size, by_hand, step, dated, library, mtime_ns, item, camera = row
+        known = None if step is None else bool(dated)
+        whole = under(root, path)
+        found.append(
+            Copy(id_, whole, path, size, bool(by_hand), known, library, mtime_ns, item, bool(camera))
+        )
+    return found
 
 
 class Beside(NamedTuple):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from mediad.media import companions
 from mediad.model import Identity, Sighting, Stat
 
 _MAKES_WAY = ("failed", "ignored", "quarantined")
@@ -50,8 +51,8 @@ def begin(connection: apsw.Connection, entries: Sequence[Entry], now: int) -> No
     """Record intents; durable when the unit of work ends."""
     connection.executemany(
         "INSERT INTO arrival (id, watch, path, size, mtime_ns, ctime_ns, ino, seen, stays, digest, kind,"
-        " taken, offset_min, source, confidence, evidence)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+        " taken, offset_min, source, confidence, evidence, content_id, kin)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_arrival_row(entry, now) for entry in entries],
     )
     connection.executemany(
@@ -123,6 +124,8 @@ def _arrival_row(entry: Entry, now: int) -> tuple[object, ...]:
         taken.source if taken else None,
         taken.confidence if taken else None,
         entry.evidence,
+        identity.facts.content_id or None,
+        companions.key(identity.sighting.path),
     )
 
 
@@ -239,6 +242,12 @@ class OpenStep:
         """The row of the library whose recovery has to end it."""
         return self.origin if self.library is None else self.library
 
+    @property
+    def lies_still(self) -> bool:
+        """Does its file go nowhere, since it is removed, or only what is said of it changes?"""
+        here = self.library is not None and (self.library, self.destination) == (self.origin, self.path)
+        return self.destination is None or here
+
 
 def open_steps(connection: apsw.Connection) -> list[OpenStep]:
     """All intents, oldest first."""
@@ -276,6 +285,12 @@ def set_of(connection: apsw.Connection, step: OpenStep) -> int | None:
         "SELECT file.item FROM step JOIN file ON file.id = step.witness WHERE step.id = ?", (step.id,)
     ).fetchone()
     return step.item if row is None else row[0]
+
+
+def joins(connection: apsw.Connection, step: OpenStep) -> bool:
+    """Does a file that is filed belong to a principal that the library has? Only such a step has a witness."""
+    row = connection.execute("SELECT witness FROM step WHERE id = ?", (step.id,)).fetchone()
+    return row is not None and row[0] is not None
 
 
 def last_id(connection: apsw.Connection) -> int:

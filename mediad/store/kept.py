@@ -45,11 +45,15 @@ def by_id(connection: apsw.Connection, file: int) -> Kept | None:
 
 def set_of(connection: apsw.Connection, kept: Kept) -> list[Kept]:
     """A file with its companions; a companion alone, and so one that nobody brought."""
-    if kept.bond.item is None or not kept.leads:
+    return whole_set(connection, kept) if kept.leads else [kept]
+
+
+def whole_set(connection: apsw.Connection, kept: Kept) -> list[Kept]:
+    """The set that a file is of, its principal first if the library has it, whichever of it that file is."""
+    if kept.bond.item is None:
         return [kept]
     rows = connection.execute(_KEPT.format("file.item = ? ORDER BY file.id"), (kept.bond.item,))
-    found = [_kept(row) for row in rows]
-    return sorted(found, key=lambda one: not one.leads)
+    return sorted((_kept(row) for row in rows), key=lambda one: not one.leads)
 
 
 def at(connection: apsw.Connection, path: bytes) -> list[Kept]:

@@ -27,11 +27,13 @@ _LIBRARY = "(SELECT new FROM temp.to_library WHERE old = {})"
 _WITNESS = """(SELECT max(h.id) FROM main.file f JOIN temp.to_library l ON l.old = f.library
 JOIN here.file h ON h.library = l.new AND h.name_key = f.name_key AND h.path = f.path
 WHERE f.id = s.witness)"""
-_SET, _BRINGER = (_STEP.format(f"json_extract(s.change, '$.bond[{place}]')") for place in (1, 2))
-_CHANGE = (
-    "CASE WHEN json_extract(s.change, '$.bond') IS NULL THEN s.change"
-    f" ELSE json_set(s.change, '$.bond[1]', {_SET}, '$.bond[2]', {_BRINGER}) END"
-)
+_CHANGE = "s.change"
+for _name in ("bond", "becomes"):
+    _set, _bringer = (_STEP.format(f"json_extract(s.change, '$.{_name}[{place}]')") for place in (1, 2))
+    _CHANGE = (
+        f"CASE WHEN json_extract(s.change, '$.{_name}') IS NULL THEN {_CHANGE}"
+        f" ELSE json_set({_CHANGE}, '$.{_name}[1]', {_set}, '$.{_name}[2]', {_bringer}) END"
+    )
 
 # How what a row names is said in the other catalogue; other columns say the same in both.
 _SAID: dict[str, dict[str, str]] = {

@@ -10,6 +10,7 @@ import apsw
 
 from mediad.keeping.change import Bond, Spot, Taken
 from mediad.layout import key_of
+from mediad.store.changes import DATE
 from mediad.store.left import scopes
 from mediad.store.reading import WINDOW
 from mediad.store.whereabouts import Subject, splits
@@ -53,14 +54,21 @@ def _taken(connection: apsw.Connection, row: Sequence[Any]) -> Taken:
     place, by_step = _place(own, library, library_root, destination), id_
     if place is not None and (moved := _moved(connection, arrival, own)) is not None:
         place, by_step = moved
-    bond = None
+    bond, state = None, {"outcome": outcome, "code": code, "reason": reason, "stays": stays}
+    came = own if origin is None else Spot(origin, origin_root, source)
     if place is not None and place.public:
         place, bond = _in_library(connection, place, by_step)
+    if "taken" in told["was"]:
+        state |= _date(connection, arrival)
+    dates = destination is None and _root_action(connection, id_, action) == "date"
+    if dates:  # the file lies wherever it was put before, or since
+        place = None
+        came, bond = _where_now(connection, arrival) or (came, Bond(*told["bond"]))
     by = connection.execute("SELECT id, action FROM step WHERE id = ?", (later,)).fetchone()
     return Taken(
         *(id_, item, action, arrival, size, digest or b""),
-        state={"outcome": outcome, "code": code, "reason": reason, "stays": stays},
-        source=own if origin is None else Spot(origin, origin_root, source),
+        state=state,
+        source=came,
         own=own,
         place=place,
         bond=bond,
@@ -70,6 +78,8 @@ def _taken(connection: apsw.Connection, row: Sequence[Any]) -> Taken:
         undone=bool(undone),
         later=(by[0], by[1]) if by else None,
         holder=_holder(connection, digest, size, place),
+        dates=dates,
+        becomes=Bond(*told["becomes"]) if told.get("becomes") else None,
     )
 
 
@@ -87,6 +97,7 @@ def _moved(connection: apsw.Connection, arrival: int, own: Spot) -> tuple[Spot, 
         "SELECT step.id, step.library, library.path, step.destination FROM step"
         " LEFT JOIN library ON library.id = step.library"
         " WHERE arrival = ? AND state = 'done' AND action NOT IN ('leave', 'expire')"
+        " AND destination NOT NULL"
         " ORDER BY step.id DESC LIMIT 1",
         (arrival,),
     ).fetchone()
@@ -105,6 +116,43 @@ def _in_library(connection: apsw.Connection, place: Spot, step: int) -> tuple[Sp
     if row is None:
         return place, None
     return place._replace(path=row[0]), Bond(*row[1:])
+
+
+def _root_action(connection: apsw.Connection, step: int, action: str) -> str:
+    """What was done first of what a step takes back, or the step itself has done."""
+    while action == "undo":
+        row = connection.execute(
+            "SELECT under.id, under.action FROM step JOIN step AS under ON under.id = step.undoes"
+            " WHERE step.id = ?",
+            (step,),
+        ).fetchone()
+        if row is None or row[0] >= step:  # what a step undoes came before it
+            break
+        step, action = row
+    return action
+
+
+def _date(connection: apsw.Connection, arrival: int) -> dict[str, object]:
+    """The date that a file has now, as `keeping.dating.Date` names its parts."""
+    row = connection.execute(
+        "SELECT taken, offset_min, source, confidence, coalesce(told ->> '$.tag', ''),"
+        " coalesce(told ->> '$.date_note', ''), coalesce(told ->> '$.sidecar', '') FROM"
+        " (SELECT *, iif(json_valid(evidence), evidence, '{}') AS told FROM arrival WHERE id = ?)",
+        (arrival,),
+    ).fetchone()
+    assert row is not None
+    return dict(zip(DATE, row, strict=True))
+
+
+def _where_now(connection: apsw.Connection, arrival: int) -> tuple[Spot, Bond] | None:
+    """The library file that an arrival is now, if it is one."""
+    row = connection.execute(
+        "SELECT file.library, library.path, file.path, file.role, file.item, file.step FROM step"
+        " JOIN file ON file.step = step.id JOIN library ON library.id = file.library"
+        " WHERE step.arrival = ? ORDER BY file.id DESC LIMIT 1",
+        (arrival,),
+    ).fetchone()
+    return None if row is None else (Spot(*row[:3]), Bond(*row[3:]))
 
 
 def _holder(connection: apsw.Connection, digest: bytes | None, size: int, place: Spot | None) -> Spot | None:

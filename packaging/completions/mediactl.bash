@@ -8,7 +8,7 @@ _mediactl_names() {
 _mediactl() {
     local commands='
         status pause resume reload scan wait import adopt why history queue failures retry dismiss undo
-        trash refile duplicates verify safe-to-wipe monitor'
+        trash refile date duplicates verify safe-to-wipe monitor'
     local shared='--help --json --socket --user --system' command='' word options=''
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
@@ -44,7 +44,11 @@ _mediactl() {
         mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current")
         return
         ;;
-    --for | --timeout | --since | --batch | --label)
+    --use)
+        mapfile -t COMPREPLY < <(compgen -W 'exif quicktime xmp takeout filename mtime' -- "$current")
+        return
+        ;;
+    --for | --timeout | --since | --batch | --label | --set | --shift)
         return
         ;;
     esac
@@ -61,8 +65,9 @@ _mediactl() {
     undo) options='--since -n --dry-run -y --yes' ;;
     trash) options='-n --dry-run -y --yes' ;;
     refile) options='--library -n --dry-run -y --yes' ;;
+    date) options='--set --shift --use --reset -n --dry-run -y --yes' ;;
     verify) options='--accept --resume' ;;
-    duplicates) options='--prune --under --keep -n --dry-run -y --yes' ;;
+    duplicates) options='--similar --prune --under --keep -n --dry-run -y --yes' ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$shared $options" -- "$current")
@@ -71,7 +76,7 @@ _mediactl() {
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current") ;;
     pause | resume | scan | adopt) mapfile -t COMPREPLY < <(compgen -W "$(_mediactl_names)" -- "$current") ;;
-    import | why | retry | dismiss | undo | trash | refile | verify | safe-to-wipe)
+    import | why | retry | dismiss | undo | trash | refile | date | verify | safe-to-wipe)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

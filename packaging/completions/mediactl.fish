@@ -6,7 +6,7 @@ function __mediactl_names
 end
 
 set -l commands status pause resume reload scan wait import adopt why history queue failures retry dismiss undo trash \
-    refile duplicates verify safe-to-wipe monitor
+    refile date duplicates verify safe-to-wipe monitor
 
 complete -c mediactl -f
 complete -c mediactl -s h -l help -d 'show a summary'
@@ -33,6 +33,7 @@ complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a dismiss -
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a undo -d 'take back what was done'
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a trash -d 'move library files into trash'
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a refile -d 'move them to where they belong'
+complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a date -d 'override capture dates'
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a duplicates -d 'list equal library files'
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a verify -d 'read library files again'
 complete -c mediactl -n "not __fish_seen_subcommand_from $commands" -a safe-to-wipe -d 'say whether all of a card is kept'
@@ -44,13 +45,19 @@ complete -c mediactl -n '__fish_seen_subcommand_from wait' -l timeout -x -d 'how
 complete -c mediactl -n '__fish_seen_subcommand_from pause resume scan adopt' -a '(__mediactl_names)'
 complete -c mediactl -n '__fish_seen_subcommand_from import refile' -l library -x -a '(__mediactl_names)' -d 'where to'
 complete -c mediactl -n '__fish_seen_subcommand_from import' -l label -x -d 'text for the layout'
-complete -c mediactl -n '__fish_seen_subcommand_from import retry adopt undo trash refile duplicates' -s n -l dry-run \
+complete -c mediactl -n '__fish_seen_subcommand_from import retry adopt undo trash refile date duplicates' -s n -l dry-run \
     -d 'only say what would happen'
-complete -c mediactl -n '__fish_seen_subcommand_from undo trash refile duplicates' -s y -l yes \
+complete -c mediactl -n '__fish_seen_subcommand_from undo trash refile date duplicates' -s y -l yes \
     -d 'do it without asking'
 complete -c mediactl -n '__fish_seen_subcommand_from undo' -l since -x -d 'all that was done since then'
+complete -c mediactl -n '__fish_seen_subcommand_from date' -l set -x -d 'the date'
+complete -c mediactl -n '__fish_seen_subcommand_from date' -l shift -x -d 'so much later, or earlier'
+complete -c mediactl -n '__fish_seen_subcommand_from date' -l use -x -a 'exif quicktime xmp takeout filename mtime' \
+    -d 'what this source says'
+complete -c mediactl -n '__fish_seen_subcommand_from date' -l reset -d 'what the files tell'
 complete -c mediactl -n '__fish_seen_subcommand_from verify' -l accept -r -F -d 'take it as it is'
 complete -c mediactl -n '__fish_seen_subcommand_from verify' -l resume -d 'go on with what was broken off'
+complete -c mediactl -n '__fish_seen_subcommand_from duplicates' -l similar -d 'those that look alike, too'
 complete -c mediactl -n '__fish_seen_subcommand_from duplicates' -l prune -d 'move all copies but one into trash'
 complete -c mediactl -n '__fish_seen_subcommand_from duplicates' -l under -x -a '(__fish_complete_directories)' \
     -d 'only those in this folder'
@@ -59,4 +66,4 @@ complete -c mediactl -n '__fish_seen_subcommand_from history' -l since -x -d 'on
 complete -c mediactl -n '__fish_seen_subcommand_from history' -l batch -x -d 'only this batch'
 complete -c mediactl -n '__fish_seen_subcommand_from history' -l doubtful -d 'only dates of low confidence'
 complete -c mediactl -n '__fish_seen_subcommand_from retry' -l unparsed -d 'file them by name, unopened'
-complete -c mediactl -n '__fish_seen_subcommand_from import why retry dismiss undo trash refile verify safe-to-wipe' -F
+complete -c mediactl -n '__fish_seen_subcommand_from import why retry dismiss undo trash refile date verify safe-to-wipe' -F

@@ -70,6 +70,7 @@ class World:
                 name: {"path": str(self.watches[name]), "action": action, "settle": "0s"}
                 for name, action in ACTIONS.items()
             },
+            "duplicates": {"similar": "off"},
             "daemon": {"state_dir": str(self.state), "socket": str(root / "control"), "workers": 1},
         }
         self.library.mkdir()

@@ -84,6 +84,7 @@ class World:
                 name: {"path": str(path), "action": ACTIONS[name], "settle": "0s", "polling": "on"}
                 for name, path in self.watches.items()
             },
+            "duplicates": {"similar": "off"},  # what that writes comes at any time
             "daemon": {
                 "state_dir": str(self.state),
                 "socket": str(self.root.parent / "control"),

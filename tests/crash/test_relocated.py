@@ -1,4 +1,4 @@
-"""The process dies at every operation while library files are undone, trashed, refiled or expire."""
+"""The process dies at every operation while library files are undone, trashed, refiled, dated or expire."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ async def refile(house: House, steering: Steering) -> None:
     await steering.call("Refile", library="photos")
 
 
+async def date(house: House, steering: Steering) -> None:
+    """Another date for a set, by which it lies in another folder."""
+    path = os.fspath(house.root / "photos/2021/a.jpg")
+    await steering.call("Date", paths=[path], set="1999-12-31T12:00:00")
+
+
 async def expire(house: House, steering: Steering) -> None:
     for days in (31, 33):
         seconds = days * 86_400
@@ -71,6 +77,7 @@ SCENES: dict[str, tuple[list[Act], Act, tuple[int, int, int]]] = {
     "untrash": ([trash], undo_all, (6, 0, 0)),
     "refile": ([], refile, (0, 4, 1)),
     "unrefile": ([refile], undo_all, (6, 0, 0)),
+    "date": ([], date, (0, 4, 1)),
     "expire": ([], expire, (0, 4, 0)),
 }
 """What is done before, what while the process dies; how many files are in inbox, library and trash then."""
@@ -148,12 +155,17 @@ def says(house: House, media: dict[bytes, bytes]) -> list[str]:
         tallied = dict(ask("SELECT outcome, sum(files) FROM tally WHERE files GROUP BY outcome"))
         counted = dict(ask("SELECT outcome, count(*) FROM arrival WHERE code <> 'reverted' GROUP BY outcome"))
         holds = ask("SELECT files FROM library")[0][0]
+        dates = ask(
+            "SELECT file.path, taken FROM file JOIN step ON step.id = file.step"
+            " JOIN arrival ON arrival.id = step.arrival WHERE role = 'principal' AND NOT missing"
+        )
     found += [f"{open_steps} steps are open"] if open_steps else []
     public = {
         path for path in media if path.startswith(b"photos/") and not path.startswith(b"photos/.mediad/")
     }
     found += [f"the catalogue has {rows ^ public!r} otherwise"] if rows != public else []
     found += [f"the library has {len(rows)} rows and counts {holds}"] if holds != len(rows) else []
+    found += [f"{path!r} has the date {day}" for path, day in dates if not path.startswith(day[:4].encode())]
     left = {b"inbox/" + path for (path,) in waits}
     shown = {path for path in media if path.startswith(b"inbox/")}
     found += [f"{left ^ shown!r} is not known to be in the inbox"] if left != shown else []

@@ -6,22 +6,25 @@ import io
 import json
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediad.media import exif, xmp
+from mediad.media import exif, sidecars, xmp
 from mediad.media.companions import form_sets, is_companion_name, key
 from mediad.media.conclude import LONGEST_EVIDENCE, conclude
 from mediad.media.dates import DateRules, DateSettings, choose, from_filename, mtime_candidate
+from mediad.media.found import Window
 from mediad.media.kind import FORMATS, claimed, ends_whole, sniff
 from mediad.media.origin import origin
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
+from mediad.media.siblings import Shots, dated
 from mediad.media.wire import HEADER, reply, reply_from_json, request, request_from_json
-from mediad.model import Facts, Identity, Kind, Sighting, Stat, Taken
+from mediad.model import Facts, Identity, Kind, MediaSet, Sighting, Stat, Taken
 from tests import samples
 
 MAGIC = [
@@ -96,6 +99,15 @@ def test_any_bytes_can_be_sniffed_and_ended(data: bytes, name: bytes) -> None:
     sniff(data, name)
     for form in FORMATS.values():
         assert ends_whole(form, lambda at, length: data[at : at + length], len(data)) in (True, False, None)
+
+
+@given(GARBAGE | st.text().map(str.encode), st.sampled_from(sorted(sidecars.READ)))
+def test_any_bytes_can_be_a_sidecar(data: bytes, form: str) -> None:
+    for content in (data, b'{"photoTakenTime": {"timestamp": "' + data + b'"}}'):
+        window = Window(lambda at, length, content=content: content[at : at + length])  # type: ignore[misc]
+        for candidate in sidecars.candidates(form, window, len(content)):
+            assert candidate.source in ("xmp", "takeout", "exif")
+            assert len(candidate.raw) <= 64
 
 
 def travels(reading: Reading, file: File) -> Facts:
@@ -176,6 +188,45 @@ def test_what_is_chosen_is_possible(
     assert choose(candidates, settings, now, make=make) == taken
 
 
+DATELESS = st.one_of(
+    st.uuids().map(str),
+    st.binary(min_size=8, max_size=32).map(bytes.hex).filter(lambda text: not text.isdigit()),
+    st.builds("{}x{}".format, st.integers(100, 9999), st.integers(100, 9999)),
+    st.from_regex(r"\+[0-9]{9,12}", fullmatch=True),
+    st.from_regex(r"(IMG|DSC|P|DSCN|GOPR)_?[0-9]{4,7}(\([0-9]\))?", fullmatch=True),
+    st.from_regex(r"[02-9][0-9]{12}", fullmatch=True),
+)
+
+
+@given(DATELESS, st.sampled_from(["", "IMG-", "wallpaper ", "photo_"]))
+def test_what_is_no_date_is_not_read_as_one(text: str, before: str) -> None:
+    assert from_filename(f"{before}{text}.jpg".encode()) == ()
+
+
+@given(
+    st.datetimes(datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2020-01-03")),
+    st.sampled_from([-300, 60, 120]),
+    st.lists(st.tuples(st.integers(1, 99), st.integers(0, 48 * 60)), max_size=6),
+)
+def test_siblings_choose_between_two_readings(
+    utc: datetime, offset: int, stills: list[tuple[int, int]]
+) -> None:
+    taken = Taken(utc + timedelta(minutes=offset), offset, "quicktime", "movie header", "medium")
+    film = identity(b"IMG_0050.MOV", Facts("mov", "video", taken=taken))
+    shots = Shots()
+    for number, minutes in stills:
+        local = datetime.fromisoformat("2020-01-01") + timedelta(minutes=minutes)
+        facts = Facts("jpeg", "photo", taken=Taken(local, None, "exif", "DateTimeOriginal", "high"))
+        shots.note([identity(b"IMG_%04d.JPG" % number, facts)])
+    found = dated(MediaSet(film), shots.near).principal.facts
+    assert found.taken in (taken, Taken(utc, None, "quicktime", "movie header", "medium"))
+    assert (found.taken == taken) or "date_note" in json.loads(found.evidence)
+
+
+def identity(path: bytes, facts: Facts) -> Identity:
+    return Identity(Sighting("inbox", path, Stat(0, 0, 0, 0, 0)), b"", facts)
+
+
 @given(st.lists(st.tuples(READINGS, FILES), max_size=3))
 def test_facts_survive_the_wire(read: list[tuple[Reading, File]]) -> None:
     found = [conclude(reading, file, SETTINGS, NOW) for reading, file in read]
@@ -186,14 +237,11 @@ def test_facts_survive_the_wire(read: list[tuple[Reading, File]]) -> None:
 def test_evidence_tells_of_every_candidate(reading: Reading, file: File) -> None:
     found = travels(reading, file)
     evidence = json.loads(found.evidence)
-    told = [(one["source"], one["tag"], one["raw"], one["offset"]) for one in evidence["candidates"]]
+    told = [(one["source"], one["tag"], one["raw"], one["offset"]) for one in evidence.get("candidates", ())]
+    outside = (*from_filename(file.name), mtime_candidate(file.mtime_ns, on_card=True))
     there = [
         (one.source, one.tag, one.raw, one.offset_minutes)
-        for one in (
-            *reading.candidates,
-            *from_filename(file.name),
-            mtime_candidate(file.mtime_ns, on_card=True),
-        )
+        for one in (*reading.candidates, *(outside if reading.kind != "sidecar" else ()))
     ]
     assert told == there[: len(told)]
     if len(found.evidence) < LONGEST_EVIDENCE - 2048:  # nothing was left out to make it shorter
@@ -222,28 +270,72 @@ def test_requests_survive_the_wire(files: list[File], rules: DateRules, now: dat
 
 MEMBER_NAMES = st.builds(
     bytes.__add__,
-    st.sampled_from([b"a", b"A", b"d/a", b"\xff"]),
     st.sampled_from(
-        [b".jpg", b".HEIC", b".mov", b".mp4", b".dng", b".xmp", b".jpg.xmp", b".mov.XMP", b".aae"]
+        [b"a", b"A", b"d/a", b"\xff", b"IMG_1234", b"IMG_E1234", b"a-edited", b"20230706_123456"]
     ),
+    st.sampled_from(
+        [
+            *(
+                b".jpg",
+                b".HEIC",
+                b".mov",
+                b".mp4",
+                b".dng",
+                b".cr2",
+                b".wav",
+                b".xmp",
+                b".jpg.xmp",
+                b".mov.XMP",
+            ),
+            *(b".aae", b".thm", b".LRV", b".txt", b".json", b".jpg.json", b".HEIC.supplemental-meta.json"),
+        ]
+    ),
+)
+MEMBERS = st.lists(
+    st.tuples(
+        MEMBER_NAMES, TAKEN, st.sampled_from(["", "one", "two"]), st.sampled_from(["", "", "", "broken"])
+    ),
+    max_size=8,
 )
 
 
-@given(st.lists(st.tuples(MEMBER_NAMES, TAKEN, st.sampled_from(["", "one", "two"])), max_size=8))
-def test_every_file_is_in_exactly_one_set_or_an_orphan(
-    files: list[tuple[bytes, Taken | None, str]],
-) -> None:
+def members_of(files: list[tuple[bytes, Taken | None, str, str]]) -> list[Identity]:
     members = []
-    for number, (name, taken, content_id) in enumerate(files):
+    for number, (name, taken, content_id, unreadable) in enumerate(files):
         form = claimed(name)
         assert form is not None
-        facts = Facts(form.name, form.kind, content_id=content_id, taken=taken)
+        broken = "" if form.kind == "sidecar" else unreadable
+        facts = Facts(form.name, form.kind, unreadable=broken, content_id=content_id, taken=taken)
         sighting = Sighting("inbox", name, Stat(1, number, 0, 0, 0))
         members.append(Identity(sighting, b"", facts))
+    return members
+
+
+@given(MEMBERS)
+def test_every_file_is_in_exactly_one_set_or_an_orphan(
+    files: list[tuple[bytes, Taken | None, str, str]],
+) -> None:
+    members = members_of(files)
     sets, orphans = form_sets(members)
     found = [*orphans, *(member for one in sets for member in one.members)]
     assert Counter(id(member) for member in found) == Counter(id(member) for member in members)
     for one in sets:
-        assert not is_companion_name(one.principal.sighting.path)
-        assert {key(member.sighting.path) for member in one.members} == {key(one.principal.sighting.path)}
+        assert one.principal.facts.kind != "sidecar"
+        assert not one.principal.facts.unreadable or all(
+            member.facts.unreadable or member.facts.kind == "sidecar" for member in one.members
+        )
+        keys = {key(member.sighting.path) for member in one.members}
+        ids = {member.facts.content_id for member in one.members if member.facts.kind != "sidecar"}
+        assert len(keys) == 1 or ids - {""}, "only a content id binds what settles apart"
     assert all(is_companion_name(orphan.sighting.path) for orphan in orphans)
+
+
+@settings(max_examples=40)
+@given(MEMBERS, st.randoms(use_true_random=False))
+def test_what_a_set_is_does_not_depend_on_the_order(
+    files: list[tuple[bytes, Taken | None, str, str]], random: Random
+) -> None:
+    members = members_of(list({name.lower(): file for file in files if (name := file[0])}.values()))
+    sets, orphans = form_sets(members)
+    random.shuffle(members)
+    assert form_sets(members) == (sets, orphans)

@@ -27,7 +27,7 @@ from mediad.media.read import read
 from mediad.media.reading import File
 from mediad.media.wire import HEADER, reply, reply_from_json
 from mediad.model import Facts
-from tests import samples
+from tests import played, samples
 from tests.property.fuzzing import SEED, broken, numbers
 
 TAKEN = datetime.fromisoformat("2021-07-10T20:39:25")
@@ -70,6 +70,8 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "a.mov": lambda: samples.mov(TAKEN, creation_date="2021-07-10T20:39:25+0200", make="Apple", **SMALL),
     "a.mp4": lambda: samples.mp4(TAKEN, **SMALL),
     "a.wav": samples.wav,
+    "a.avi": played.avi,
+    "a.mkv": played.matroska,
     "a.xmp": lambda: samples.xmp_sidecar(TAKEN),
     "broken.jpg": samples.broken_jpeg,
 }

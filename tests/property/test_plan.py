@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from mediad.ingest.plan import Planner, Waits
 from mediad.layout import key_of, split_name
-from mediad.model import MediaSet, Plan, Result
+from mediad.model import Earlier, MediaSet, Plan, Result
 from tests.planning import Shelves, config, digest, identity
 
 FILMS = '[[rule]]\nmatch = { kind = "video" }\nlibrary = "films"\n'
@@ -46,12 +48,19 @@ class Planning(RuleBasedStateMachine):
         plan = self.planner.plan(media, self.world, avoid)
         content = media.principal.digest
         if isinstance(plan, Waits):
-            assert plan.digest == content
-            assert any(self._files(other, content) for other in self.under_way), "waits for nobody"
+            self._check_waits(plan, content)
             return None
         self._check(plan, avoid)
         self.under_way.append(plan)
         return plan
+
+    def _check_waits(self, waits: Waits, content: bytes) -> None:
+        if waits.whole is not None:
+            assert waits.digest == waits.whole.principal.digest
+            assert any(other.set is waits.whole for other in self.under_way), "waits for nobody"
+        else:
+            assert waits.digest == content
+            assert any(self._files(other, content) for other in self.under_way), "waits for nobody"
 
     def _files(self, plan: Plan, content: bytes) -> bool:
         filed = any(step.outcome is Result.FILED for step in plan.steps)
@@ -61,7 +70,8 @@ class Planning(RuleBasedStateMachine):
         first = plan.steps[0]
         assert [step.identity for step in plan.steps] == list(plan.set.members)
         holders = self.world.holders(first.identity.digest, None if self.scope == "all" else first.library)
-        assert (first.outcome is Result.DUPLICATE) == bool(holders)
+        late = plan.witness is not None and first.role == "companion"
+        assert late or (first.outcome is Result.DUPLICATE) == bool(holders)
         for step in plan.steps:
             if step.outcome is Result.DUPLICATE:
                 assert step.proof is not None
@@ -73,10 +83,11 @@ class Planning(RuleBasedStateMachine):
             key = key_of(step.destination)
             assert not self.world.taken(step.library, key)
             assert key not in avoid
-        principal = first.destination if first.outcome is Result.FILED else holders[0].path
+        assert set(plan.followers) <= {one.holder.id for one in self.world.came if one.role == "principal"}
+        principal = first.destination if plan.witness is None else plan.witness.path
         assert principal is not None
         folder, _, name = principal.rpartition(b"/")
-        for step in plan.steps[1:]:
+        for step in plan.steps if late else plan.steps[1:]:
             if step.outcome is Result.FILED:
                 assert step.destination is not None
                 assert step.destination.rpartition(b"/")[0] == folder
@@ -99,8 +110,11 @@ class Planning(RuleBasedStateMachine):
         self.under_way = [other for other in self.under_way if other is not plan]
         if not any(self._files(other, plan.set.principal.digest) for other in self.under_way):
             again = self.planner.plan(plan.set, self.world)
-            assert isinstance(again, Plan), "waits though nothing is under way"
-            self.planner.landed(again)
+            if isinstance(again, Waits):
+                assert again.whole is not None, "waits though nothing is under way"
+                self._check_waits(again, plan.set.principal.digest)
+            else:
+                self.planner.landed(again)
 
     def _arrives(self, plan: Plan) -> None:
         item = plan.witness.item if plan.witness else None
@@ -119,6 +133,9 @@ class Planning(RuleBasedStateMachine):
                 item = self.serial
             else:
                 self.world.sets.setdefault(item, {})[content] = holder
+            self.world.came.insert(
+                0, Earlier(step.identity, replace(holder, item=item), step.role, near=True)
+            )
 
     @rule(library=st.sampled_from(["photos", "films"]), stem=STEMS, content=st.none() | CONTENT)
     def a_file_lies_there_already(self, library: str, stem: str, content: str | None) -> None:

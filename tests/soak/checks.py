@@ -162,7 +162,7 @@ def the_numbers_add_up(rest: Rest) -> Iterator[str]:
         yield f"the totals are {told}, the catalogue says {rest.outcomes}"
     if rest.told != rest.done:
         yield f"history has {len(rest.told)} rows, the journal {len(rest.done)} steps"
-    if any(rest.status["queue"].values()):
+    if any(count for word, count in rest.status["queue"].items() if word != "to_analyse"):
         yield f"at rest the queue is {rest.status['queue']}"
     for name, found in rest.watches.items():
         for path, content in found.items():

@@ -78,7 +78,8 @@ class Daemon:
         watch: more settings of the one watch "inbox"; its library is "photos".
         library: more settings of the one library "photos".
         watches, libraries: all of them by name, where there are to be several; `path` defaults to the name.
-        more: further tables ("duplicates", "dates", "rule", ...); "daemon" is merged with the usual one.
+        more: further tables ("duplicates", "dates", "rule", ...); "daemon" is merged with the usual one, and
+            look-alikes are found only where "duplicates" says so.
         wrap: a command that runs the daemon's command line, which follows it.
     """
 
@@ -129,6 +130,7 @@ class Daemon:
             name: {"path": str(self.root / name), "library": first, "settle": "200ms", **table}
             for name, table in watches.items()
         }
+        settings["duplicates"] = {"similar": "off", **settings.get("duplicates", {})}
         daemon = settings.get("daemon", {})
         settings["daemon"] = {
             "log_level": "debug",

@@ -249,9 +249,10 @@ def polled(daemon: Steered) -> Iterator[list[Reply]]:
 
 
 def accounted(status: Reply) -> int:
-    """Files that have an outcome or wait."""
+    """Files that have an outcome or wait; what is still to be compared has its outcome."""
     outcomes = {word: int(count) for word, count in status["totals"].items() if word != "bytes_filed"}
-    return sum(outcomes.values()) + int(sum(status["queue"].values()))
+    waiting = {word: int(count) for word, count in status["queue"].items() if word != "to_analyse"}
+    return sum(outcomes.values()) + sum(waiting.values())
 
 
 def drop(daemon: Steered, count: int) -> int:

@@ -19,6 +19,7 @@ def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str 
         recorder=SimpleNamespace(tally=tally, lingering=int(bool(lingers)), lingers=lingers),
         pauses=SimpleNamespace(all=list),
         pool=SimpleNamespace(failing=failing),
+        analyser=SimpleNamespace(lacking=0),
         config=SimpleNamespace(daemon=SimpleNamespace(sockets=(socket,))),
         shelves=(),
         unsaved={},

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from mediad.layout import key_of
-from mediad.model import Facts, Holder, Identity, Kept, Sighting, Stat
+from mediad.model import Earlier, Facts, Holder, Identity, Kept, MediaSet, Sighting, Stat
 from mediad.store import catalogue, journal, versions
 from mediad.store.catalogue import Arrival, LibraryFile, Tally
 from mediad.store.database import open_copy
@@ -337,12 +337,18 @@ def test_touched_needs_an_end_and_a_file(
 
 
 def test_orphans_beside_share_folder_and_stem(connection: apsw.Connection) -> None:
-    names = (b"x/a.xmp", b"x/a.jpg.xmp", b"x/ab.xmp", b"x/a.b/c.xmp", b"y/a.xmp", b"a.xmp", b"x/.a.xmp")
+    names = (
+        *(b"x/a.xmp", b"x/a.jpg.xmp", b"x/ab.xmp", b"x/a.b/c.xmp", b"y/a.xmp", b"a.xmp", b"x/.a.xmp"),
+        *(b"x/A.JPG.supplemental-me.json", b"x/a.txt", b"x/a.jpg(1).json"),
+    )
+    row = library(connection)
     for id_, name in enumerate(names, 1):
-        unplanned(connection, id_, name, "ignored", "orphan")
-    unplanned(connection, 20, b"x/a.txt", "ignored", "not-media")
+        begin(connection, id_, name, row=row)
+        code = "not-media" if name.endswith((b".json", b".txt")) else "orphan"
+        finish(connection, id_, name, outcome="ignored")
+        connection.execute("UPDATE arrival SET code = ? WHERE id = ?", (code, id_))
     found = catalogue.orphans_beside(connection, "inbox", b"x/a.jpg")
-    assert set(found) - {b"x/a.b/c.xmp"} == {b"x/a.xmp", b"x/a.jpg.xmp"}
+    assert set(found) == {b"x/a.xmp", b"x/a.jpg.xmp", b"x/A.JPG.supplemental-me.json", b"x/a.txt"}
     assert catalogue.orphans_beside(connection, "inbox", b"a.jpg") == [b"a.xmp"]
     assert catalogue.orphans_beside(connection, "other", b"x/a.jpg") == []
 
@@ -384,6 +390,7 @@ def test_holders_are_no_companions_and_online(connection: apsw.Connection) -> No
     finish(connection, 1, b"a.jpg")
     begin(connection, 2, b"a.xmp", item=1)
     finish(connection, 2, b"a.xmp", item=1, role="companion")
+    connection.execute("UPDATE arrival SET kind = 'sidecar' WHERE id = 2")
     begin(connection, 3, b"c.jpg", row=other)
     finish(connection, 3, b"c.jpg", row=other)
     mine, theirs = Holder(1, "photos", b"to/a.jpg", 1), Holder(3, "other", b"to/c.jpg", 3)
@@ -418,31 +425,76 @@ def test_members_of_a_set_and_its_neighbours(connection: apsw.Connection) -> Non
     }
 
 
-def test_the_principal_that_came_before(connection: apsw.Connection) -> None:
+def earlier(world: CatalogueWorld, path: bytes, watch: str = "inbox", content_id: str = "") -> list[Earlier]:
+    facts = Facts("xmp", "sidecar", content_id=content_id)
+    return list(world.earlier(MediaSet(Identity(seen(path, watch=watch), b"n" * 32, facts))))
+
+
+def test_what_came_before(connection: apsw.Connection) -> None:
     row = library(connection)
     begin(connection, 10, b"x/a.jpg", row=row)
     world = CatalogueWorld(connection, {"photos": row}, 10)
-    assert world.former_principal("inbox", b"x/a.xmp") is None  # it is not filed yet
+    assert earlier(world, b"x/a.xmp") == []  # it is not filed yet
     finish(connection, 10, b"x/a.jpg")
     principal = Holder(1, "photos", b"to/x/a.jpg", 10)
-    assert world.former_principal("inbox", b"x/a.xmp") == principal
-    assert world.former_principal("inbox", b"x/a.jpg.xmp") == principal
+    for name in (b"x/a.xmp", b"x/A.JPG.xmp"):
+        (one,) = earlier(world, name)
+        assert (one.holder, one.role, one.near) == (principal, "principal", True)
+        assert one.identity.facts == Facts("", "photo")
+        assert (one.identity.sighting.path, one.identity.digest) == (b"x/a.jpg", b"d" * 32)
     for watch, path in (("other", b"x/a.xmp"), ("inbox", b"y/a.xmp"), ("inbox", b"x/ab.xmp")):
-        assert world.former_principal(watch, path) is None
-    assert CatalogueWorld(connection, {"photos": row}, 11).former_principal("inbox", b"x/a.xmp") is None
-    assert CatalogueWorld(connection, {}, 10).former_principal("inbox", b"x/a.xmp") is None
+        assert earlier(world, path, watch) == []
+    assert earlier(CatalogueWorld(connection, {}, 10), b"x/a.xmp") == []
+    old = CatalogueWorld(connection, {"photos": row}, 11)
+    assert [one.near for one in earlier(old, b"x/a.xmp")] == [False]
+    connection.execute("UPDATE arrival SET stays = 1")
+    assert [one.near for one in earlier(old, b"x/a.xmp")] == [True]  # it lies there still
     catalogue.set_missing(connection, 1)
-    assert world.former_principal("inbox", b"x/a.xmp") is None
+    assert earlier(world, b"x/a.xmp") == []
 
 
-def test_the_principal_of_a_duplicate_is_its_witness(connection: apsw.Connection) -> None:
+def test_halves_of_a_live_photo_find_each_other_by_its_identifier(connection: apsw.Connection) -> None:
+    row = library(connection)
+    begin(connection, 10, b"x/a.heic", row=row)
+    finish(connection, 10, b"x/a.heic")
+    connection.execute("UPDATE arrival SET content_id = 'ID', taken = '2021-07-10T20:39:25', offset_min = 60")
+    world = CatalogueWorld(connection, {"photos": row}, 11)
+    (one,) = earlier(world, b"y/b.mov", content_id="ID")
+    assert one.holder.path == b"to/x/a.heic"
+    assert one.identity.facts.content_id == "ID"
+    assert one.identity.taken is not None
+    assert (one.identity.taken.local.hour, one.identity.taken.offset_minutes) == (20, 60)
+    assert earlier(world, b"y/b.mov", content_id="OTHER") == []
+    assert earlier(world, b"y/b.mov", "other", content_id="ID") == []
+
+
+def test_what_came_before_as_a_duplicate_is_its_witness(connection: apsw.Connection) -> None:
     row = library(connection)
     catalogue.remember_found(connection, row, [(b"old.jpg", key_of(b"old.jpg"), STAT)])
     catalogue.set_digest(connection, 1, b"d" * 32, STAT)
     begin(connection, 10, b"a.jpg", action="trash", witness=1, row=row)
     finish(connection, 10, b"a.jpg", outcome="duplicate")
     world = CatalogueWorld(connection, {"photos": row}, 0)
-    assert world.former_principal("inbox", b"a.xmp") == Holder(1, "photos", b"old.jpg", None)
+    assert [one.holder for one in earlier(world, b"a.xmp")] == [Holder(1, "photos", b"old.jpg", None)]
+    begin(connection, 20, b"b.mov", digest=b"m" * 32, action="trash", witness=1, row=row)  # a late companion
+    finish(connection, 20, b"b.mov", outcome="duplicate")
+    assert earlier(world, b"b.xmp") == []  # what it is a copy of is not what it belongs to
+
+
+def test_companions_that_are_media_are_found_where_no_principal_is(connection: apsw.Connection) -> None:
+    row = library(connection)
+    for id_, name in ((1, b"a.nef"), (2, b"a.jpg"), (3, b"a.xmp")):
+        begin(connection, id_, name, item=1, digest=name[-3:] * 10 + b"..", row=row)
+        finish(connection, id_, name, item=1, role="principal" if id_ == 1 else "companion")
+    connection.execute("UPDATE file SET digest = CAST(substr(path, -3) AS BLOB)")
+    connection.execute("UPDATE arrival SET kind = 'sidecar' WHERE id = 3")
+    world = CatalogueWorld(connection, {"photos": row}, 0)
+    assert [one.path for one in world.holders(b"jpg", None)] == [b"to/a.jpg"]
+    assert world.holders(b"xmp", None) == []
+    begin(connection, 4, b"other.jpg", row=row)
+    finish(connection, 4, b"other.jpg")
+    connection.execute("UPDATE file SET digest = X'6A7067' WHERE path = ?", (b"to/other.jpg",))
+    assert [one.path for one in world.holders(b"jpg", None)] == [b"to/other.jpg"]
 
 
 def test_a_found_file_that_is_ours_is_forgotten(connection: apsw.Connection) -> None:

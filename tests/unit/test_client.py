@@ -196,15 +196,17 @@ def test_a_stream(place: Path) -> None:
 
 
 def test_pages(place: Path) -> None:
-    group = {"kind": "exact", "distance": 0, "best": "/a", "files": []}
-    answer = paged("groups", [{**group, "best": f"/{n}"} for n in range(5)], 2, key=str, unread=0)
+    group = {"kind": "exact", "distance": 0, "best": "/a", "files": [], "omitted": 0}
+    answer = paged(
+        "groups", [{**group, "best": f"/{n}"} for n in range(5)], 2, key=str, unread=0, to_analyse=0
+    )
     with CannedDaemon(place, {"Duplicates": answer}) as daemon, Client.connect([str(place)]) as client:
         assert [len(page["groups"]) for page in client.pages("Duplicates")] == [2, 2, 1]
     assert [parameters["after"] for _, parameters in daemon.calls] == [None, "2", "4"]
 
 
 def test_a_page_is_only_asked_for_when_it_is_wanted(place: Path) -> None:
-    answer = paged("groups", [], 2, key=str, unread=0)
+    answer = paged("groups", [], 2, key=str, unread=0, to_analyse=0)
     with CannedDaemon(place, {"Duplicates": answer}) as daemon, Client.connect([str(place)]) as client:
         next(client.pages("Duplicates"))
         assert len(daemon.calls) == 1

@@ -56,6 +56,29 @@ def test_the_date_of_a_damaged_file_is_doubtful() -> None:
     assert json.loads(found.evidence)["doubts"] == ["its end is missing"]
 
 
+def test_what_is_known_beyond_the_field_is_noted() -> None:
+    local = dates.exif_candidate("DateTimeOriginal", "2021:07:10 20:39:25")
+    gps = dates.gps_candidate("2021:07:10", 18, 39, 25)
+    header = dates.utc_candidate("quicktime", "movie header", "2021-07-10 18:39:25 UTC")
+    film = Reading("mov", "video", candidates=(header,), make="Panasonic")
+    notes = [
+        json.loads(conclude(reading, replace_name(b"a.mov"), BERLIN, NOW).evidence).get("date_note")
+        for reading in (replace(READING, candidates=(local, gps)), film, replace(film, make=""), READING)
+    ]
+    assert notes == [
+        "its distance from UTC follows from the GPS time",
+        "this maker's cameras keep local time there, though it ought to be UTC",
+        None,
+        None,
+    ]
+
+
+def test_a_sidecars_own_name_and_time_date_nothing() -> None:
+    sidecar = replace_name(b"IMG_20200102_120000.jpg.xmp")._replace(on_card=True)
+    found = conclude(Reading("xmp", "sidecar"), sidecar, BERLIN, NOW)
+    assert (found.taken, found.evidence) == (None, '{"format":"xmp"}')
+
+
 def test_evidence_holds_all_that_why_tells() -> None:
     assert json.loads(conclude(READING, FILE, BERLIN, NOW).evidence) == {
         "format": "jpeg",
@@ -83,6 +106,7 @@ def test_evidence_holds_all_that_why_tells() -> None:
                 "moment": "2020-09-13T12:26:40",
                 "offset": None,
                 "doubt": dates.NOT_CARD,
+                "utc": True,
             },
         ],
         "tag": "DateTimeOriginal",

@@ -510,7 +510,7 @@ def test_the_example_is_valid_as_it_is() -> None:
 
 
 def test_the_example_is_valid_with_every_key() -> None:
-    assert len(read(uncommented()).rules) == 2
+    assert len(read(uncommented()).rules) == 3
 
 
 def test_the_example_has_every_key() -> None:

@@ -532,8 +532,8 @@ def test_commands_find_the_daemon_that_this_one_found(
 
 def test_duplicates(play: Played) -> None:
     files = [{"path": path, "digest": "00", "size": 2_000_000} for path in ("/l/a.jpg", "/l/b.jpg")]
-    group = {"kind": "exact", "distance": 0, "best": "/l/b.jpg", "files": files}
-    answer = paged("groups", [group, group], 1, key=str, unread=3)
+    group = {"kind": "exact", "distance": 0, "best": "/l/b.jpg", "files": files, "omitted": 0}
+    answer = paged("groups", [group, group], 1, key=str, unread=3, to_analyse=0)
     assert play(["duplicates"], Duplicates=answer) == (
         0,
         "2 files that have the same content, 2.0 MB each\n  * /l/b.jpg (best)\n    /l/a.jpg\n\n" * 2
@@ -542,8 +542,48 @@ def test_duplicates(play: Played) -> None:
     )
     merged = json.loads(play(["duplicates", "--json"], Duplicates=answer)[1])
     assert (len(merged["groups"]), merged["unread"]) == (2, 3)
-    none = paged("groups", [], 1, key=str, unread=0)
+    none = paged("groups", [], 1, key=str, unread=0, to_analyse=2)
     assert play(["duplicates"], Duplicates=none) == (0, "no duplicates\n", "")
+    assert play(["duplicates", "--similar"], Duplicates=none) == (
+        0,
+        "no duplicates, and nothing that looks alike\n",
+        "2 library files not compared yet: look-alikes among them are not known\n",
+    )
+
+
+def test_look_alikes(play: Played) -> None:
+    small = {"path": "/l/small.jpg", "digest": "00", "size": 20_000, "width": 640, "height": 480}
+    large = {"path": "/l/large.jpg", "digest": "01", "size": 2_000_000, "width": 4000, "height": 3000}
+    strange = {"path": "/l/a.mp3", "digest": "02", "size": 3_000_000, "width": None, "height": None}
+    similar = {
+        "kind": "similar",
+        "distance": 3,
+        "best": "/l/large.jpg",
+        "files": [large, small],
+        "omitted": 5,
+    }
+    same = {"kind": "payload", "distance": 0, "best": "/l/a.mp3", "files": [strange, strange], "omitted": 0}
+    answer = paged("groups", [same, similar], 1, key=str, unread=0, to_analyse=None)
+    code, out, err = play(["duplicates", "--similar"], Duplicates=answer)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "2 files that have the same content, and other metadata",
+            "  *               3.0 MB  /l/a.mp3 (best)",
+            "  *               3.0 MB  /l/a.mp3 (best)",
+            "",
+            "7 files that look alike (distance 3)",
+            "  *   4000x3000   2.0 MB  /l/large.jpg (best)",
+            "        640x480    20 kB  /l/small.jpg",
+            "    and 5 more",
+            "",
+            "2 groups of look-alikes; mediad never removes them: `mediactl trash PATH` does",
+        ],
+    )
+    assert err == 'look-alikes are not looked for: duplicates.similar is "off"; these were found before\n'
+    code, _, err = play(["duplicates", "--similar", "--prune"])
+    assert code == 2
+    assert "look-alikes are yours to judge" in err
 
 
 # --- Following ---------------------------------------------------------------------------------------

@@ -145,7 +145,13 @@ def sit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Sitting]]:
 
 
 def test_nobody_to_ask(play: Played) -> None:
-    for command in (["undo"], ["trash", "a"], ["refile", "a"], ["duplicates", "--prune"]):
+    for command in (
+        ["undo"],
+        ["trash", "a"],
+        ["refile", "a"],
+        ["date", "a", "--reset"],
+        ["duplicates", "--prune"],
+    ):
         code, out, err = play(*command)
         assert (code, out) == (2, "")
         assert err == (

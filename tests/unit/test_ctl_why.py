@@ -145,6 +145,14 @@ def test_the_story_of_a_photo() -> None:
         ),
         ({"confidence": "low", "offset": None}, ["20:39:25.77, local time", "That is a guess"]),
         (
+            {"candidates": [{**NAME, "won": False}, {**CAMERA, "sidecar": "IMG_1.xmp"}]},
+            ["So says what the camera wrote into the file (DateTimeOriginal), in IMG_1.xmp."],
+        ),
+        (
+            {"date_note": "its distance from UTC follows from the GPS time"},
+            ["To be exact: its distance from UTC follows from the GPS time."],
+        ),
+        (
             {"candidates": [{**CAMERA, "doubt": "only the day is known"}]},
             ["Believed, with a doubt: only the day is known."],
         ),

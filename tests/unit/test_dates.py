@@ -146,6 +146,23 @@ def test_gps_time() -> None:
         ("screen-20200101-120000.mp4", "2020-01-01T12:00:00"),
         ("ScreenRecording_01-31-2024 13-05-22_1.MP4", "2024-01-31T13:05:22"),
         ("C360_2015-01-01-12-00-00-123.jpg", "2015-01-01T12:00:00.123"),
+        ("Screenshot 2019-05-21 at 10.45.52 p. m..png", "2019-05-21T22:45:52"),
+        ("WhatsApp Image 2023-07-06 at 1.34.56 PM.jpeg", "2023-07-06T13:34:56"),
+        ("Captura de Tela 2023-07-06 às 12.34.56.png", "2023-07-06T12:34:56"),
+        ("photo_51@06-07-2023_12-34-56.jpg", "2023-07-06T12:34:56"),
+        ("CamScanner 07-06-2023 12.34.jpg", "2023-07-06T12:34:00"),
+        ("CamScanner 2023-07-06 12.34.jpg", "2023-07-06T12:34:00"),
+        ("Screencast from 06.07.2023 12:34:56.webm", "2023-07-06T12:34:56"),
+        ("2023_0706_123456_001.MP4", "2023-07-06T12:34:56"),
+        ("FILE230706-123456F.MP4", "2023-07-06T12:34:56"),
+        ("23-07-06 12-34-56 1234.jpg", "2023-07-06T12:34:56"),
+        ("Picsart_23-07-06_12-34-56-789.jpg", "2023-07-06T12:34:56"),
+        ("Voice 230706_123456.m4a", "2023-07-06T12:34:56"),
+        ("20230706_123456_001.jpg", "2023-07-06T12:34:56"),
+        ("DJI_20230706123456_0001_D.JPG", "2023-07-06T12:34:56"),
+        ("WP_20230706_12_34_56_Pro.jpg", "2023-07-06T12:34:56"),
+        ("00000IMG_00000_BURST20230706123456789_COVER.jpg", "2023-07-06T12:34:56.789"),
+        ("vlcsnap-2023-07-06-12h34m56s123.png", "2023-07-06T12:34:56"),
     ],
 )
 def test_names_with_local_time(name: str, expected: str) -> None:
@@ -163,6 +180,8 @@ def test_names_with_local_time(name: str, expected: str) -> None:
         ("FB_IMG_1500000000123.jpg", "2017-07-14T02:40:00.123"),
         ("mmexport1500000000000.jpg", "2017-07-14T02:40:00"),
         ("RPReplay_Final1589999999.mp4", "2020-05-20T18:39:59"),
+        ("20230706_123456000_iOS.heic", "2023-07-06T12:34:56"),
+        ("WP_20230706_123456Z.mp4", "2023-07-06T12:34:56"),
     ],
 )
 def test_names_in_utc(name: str, expected: str) -> None:
@@ -179,6 +198,10 @@ def test_names_in_utc(name: str, expected: str) -> None:
         ("VID20200102.mp4", "2020-01-02"),
         ("2020.01.02.jpg", "2020-01-02"),
         ("2018-04-12 99_99_99.mov", "2018-04-12"),
+        ("Adobe Scan 06 Jul 2023.jpg", "2023-07-06"),
+        ("Adobe Scan Jul 6, 2023.jpg", "2023-07-06"),
+        ("Scan 06.07.2023.jpg", "2023-07-06"),
+        ("11. September 2022.jpg", "2022-09-11"),
     ],
 )
 def test_names_with_a_day_only(name: str, day: str) -> None:
@@ -198,6 +221,16 @@ def test_names_with_a_day_only(name: str, day: str) -> None:
         "wallpaper-2560x1440-20.jpg",
         "+491701234567.jpg",
         "received_1234567890123456.jpeg",
+        "Photo 06-07-23.jpg",
+        "Screencast from 06-07-23 12:34:56.webm",
+        "31.13.2023 12-34-56.jpg",
+        "version 12.11.2020.3.jpg",
+        "Snapchat-123456789.jpg",
+        "GOPR1234.JPG",
+        "maybe 12 2015.jpg",
+        "4006381333931.jpg",
+        "23-13-06 12-34-56 1234.jpg",
+        "192.168.10.2019.jpg",
         "1234567890.jpg",
         "9781491947326.jpg",
         "1cbb1bb37d62c44f67374cd451643dc4.jpg",
@@ -223,6 +256,15 @@ def test_a_bare_number_of_milliseconds_is_doubtful() -> None:
 
 def test_any_bytes_are_a_name() -> None:
     assert from_filename(b"\xff\xfe\x00 20190102_120000 \xc3.jpg")[0].moment == local("2019-01-02T12:00:00")
+
+
+@pytest.mark.parametrize("offset", ["+01:00", "-12:00", "+14:00"])
+def test_an_offset_behind_the_time_itself(offset: str) -> None:
+    inside = exif("2021:07:10 20:39:25" + offset)
+    assert inside == dates.exif_candidate("DateTimeOriginal", inside.raw, offset=offset)
+    assert inside.offset_minutes is not None
+    assert exif("2021:07:10 20:39:25" + offset, offset="+05:30").offset_minutes == 330
+    assert dates.parse_offset("-14:00") is None
 
 
 # --- Choosing ------------------------------------------------------------------------------------
@@ -268,11 +310,32 @@ def test_the_zeros_are_not_believed_however_early_one_starts() -> None:
     assert chosen(exif("1919:05:04 05:59:26"), settings=settings).local.year == 1919
 
 
-def test_a_reset_clock_loses_against_anything_better() -> None:
-    reset = exif("1998:01:01 00:00:00")
-    assert chosen(reset).confidence == "low"
-    assert chosen(reset, *from_filename(b"IMG_20200102_120000.jpg")).source == "filename"
+@pytest.mark.parametrize(
+    ("candidate", "make"),
+    [
+        (exif("1998:01:01 00:00:00"), "SANYO"),
+        (exif("2014:01:01 00:00:00", "CreateDate"), ""),
+        (exif("1994:01:01 00:00:00"), "KODAK"),
+        (exif("2002:12:08 12:00:00"), ""),
+        (header("2016-01-01 00:00:00 UTC"), ""),
+        (header("2016-01-01 00:00:00 UTC", "track header"), "GoPro"),
+        (dates.gps_candidate("1999:08:22", 0, 0, 0), ""),
+        (Candidate("quicktime", "IDIT", "", local("1996-01-01")), ""),
+    ],
+)
+def test_a_clock_that_was_reset_is_not_believed(candidate: Candidate, make: str) -> None:
+    assert choose([candidate], BERLIN, NOW, make=make) is None
+    name = from_filename(b"IMG_20200102_120000.jpg")
+    assert chosen(candidate, *name, make=make).source == "filename"
+
+
+def test_what_people_date_by_the_year_is_a_guess() -> None:
+    print_ = exif("1994:01:01 00:00:00")
+    noted = dates.iso_candidate("xmp", "exif:DateTimeOriginal", "2005-01-01T00:00:00")
+    assert (chosen(print_).confidence, chosen(noted).confidence) == ("low", "low")
+    assert chosen(print_, *from_filename(b"IMG_20200102_120000.jpg")).source == "filename"
     assert chosen(exif("2020:01:01 00:00:01")).confidence == "high"
+    assert chosen(*from_filename(b"2019-04-07.jpg")).local == local("2019-04-07")
 
 
 def test_sources_in_the_order_of_belief() -> None:
@@ -296,6 +359,28 @@ def test_gps_time_is_the_last_resort() -> None:
     taken = chosen(gps)
     assert (taken.local, taken.offset_minutes, taken.confidence) == (local("2021-07-10T20:39:25"), 120, "low")
     assert chosen(gps, dates.mtime_candidate(1_600_000_000_000_000_000, on_card=True)).source == "mtime"
+
+
+@pytest.mark.parametrize(
+    ("original", "minutes"),
+    [
+        ("2021:07:10 20:39:25", 120),
+        ("2021:07:10 20:40:59", 120),  # a clock that is a minute fast
+        ("2021:07:11 00:09:20", 330),
+        ("2021:07:10 14:39:26", -240),
+        ("2021:07:11 08:39:25", 840),
+        ("2021:07:10 20:54:25", None),  # no zone is this far away: the fix is old
+        ("2021:07:10 20:46:00", None),
+        ("2021:07:10 05:39:25", None),
+        ("2021:07:12 18:39:25", None),
+    ],
+)
+def test_gps_time_tells_how_far_local_time_is_from_utc(original: str, minutes: int | None) -> None:
+    gps = dates.gps_candidate("2021:07:10", 18, 39, 25)
+    taken = chosen(gps, exif(original))
+    assert (taken.local, taken.offset_minutes) == (dates.parse_exif(original), minutes)
+    assert chosen(gps, exif(original, offset="+09:00")).offset_minutes == 540
+    assert chosen(exif(original[:10]), gps).offset_minutes is None
 
 
 def test_file_times() -> None:

@@ -19,7 +19,7 @@ from mediad.control.calls import definitions
 from mediad.control.client import Unreachable
 from mediad.control.protocol import INTERFACE, SERVICE
 from mediad.layout import TOKENS
-from mediad.media import read, whole
+from mediad.media import read, sidecars, whole
 from mediad.media.formats import FORMATS
 from mediad.model import Result
 from tests.commands import PROGRAMS, commands
@@ -241,7 +241,7 @@ def test_the_example_in_python_is_whole() -> None:
 def test_every_format_has_its_row() -> None:
     rows = tables("docs/formats.md")[1:]
     assert [row[0] for row in rows] == list(FORMATS)
-    readers = {*read._IMAGES, *read._HEIF, *read._FILMS}
+    readers = {*read._IMAGES, *read._FILMS, *sidecars.READ}
     for row in rows:
         form = FORMATS[row[0]]
         assert row[1] == form.kind

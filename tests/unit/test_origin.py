@@ -27,6 +27,20 @@ PNG = Reading("png", "photo")
         ("telegram_2020-01-30_09-57-18.jpg", "telegram"),
         ("photo_2020-01-30_09-57-18.jpg", "telegram"),
         ("instagram_1234.jpg", "instagram"),
+        ("CleanShot 2023-07-06 at 12.34.56@2x.png", "screenshot"),
+        ("屏幕截图 2023-07-06 123456.png", "screenshot"),
+        ("Ekran Resmi 2023-07-06 12.34.56.png", "screenshot"),
+        ("signal-attachment-2023-07-06-123456.jpg", "signal"),
+        ("photo_51@06-07-2023_12-34-56.jpg", "telegram"),
+        ("2023-07-06_12-34-56_UTC.jpg", "instagram"),
+        ("Adobe Scan 06 Jul 2023.jpg", "scan"),
+        ("Office Lens 20230706-123456.jpg", "scan"),
+        ("CamScanner 07-06-2023 12.34.jpg", "scan"),
+        ("DSC00012.JPG", "camera"),
+        ("_MG_1234.JPG", "camera"),
+        ("IMG_E1234.JPG", "camera"),
+        ("WP_20230706_12_34_56_Pro.jpg", "camera"),
+        ("100_1234.JPG", "camera"),
         ("Scan_20200102.jpg", "scan"),
         ("scan0001.tif", "scan"),
         ("IMG_20190102_120000.jpg", "camera"),
@@ -66,6 +80,11 @@ def test_by_metadata() -> None:
     assert origin(b"a.jpg", Reading("jpeg", "photo", software="Instagram")) == "instagram"
     assert origin(b"a.jpg", Reading("jpeg", "photo", software="VueScan 9")) == "scan"
     assert origin(b"a.jpg", Reading("jpeg", "photo", make="EPSON", model="Perfection V600")) == "scan"
+    for make, model in (("Canon", "MG5300 series"), ("FUJI PHOTO FILM CO., LTD.", "SP-2500"), ("", "QSS-32")):
+        assert origin(b"IMG_20230706_0001.jpg", Reading("jpeg", "photo", make=make, model=model)) == "scan"
+    assert origin(b"a.jpg", Reading("jpeg", "photo", make="SAMSUNG", model="GT-S5830")) == "camera"
+    assert origin(b"a.mp4", Reading("mp4", "video", software="SimpleScreenRecorder 0.4")) == "screenrecording"
+    assert origin(b"a.mov", Reading("mov", "video", comment="Screenshot")) == "screenrecording"
     assert origin(b"a.jpg", Reading("jpeg", "photo", make="Canon")) == "camera"
     assert origin(b"a.mov", Reading("mov", "video", model="iPhone 12")) == "camera"
     assert origin(b"a.nef", Reading("nef", "raw")) == "camera"

@@ -8,7 +8,7 @@ import pytest
 
 from mediad.ingest.plan import Planner, Waits
 from mediad.layout import key_of
-from mediad.model import Identity, MediaSet, Plan, Result
+from mediad.model import Earlier, Identity, MediaSet, Plan, Result
 from tests.planning import Shelves, config, digest, identity
 
 SCREENSHOTS = '[[rule]]\nmatch = { origin = "screenshot" }\nlayout = "Shots/{name}"\n'
@@ -183,7 +183,7 @@ def test_names_beside_a_copy_that_is_kept_differ_by_more_than_case() -> None:
 
 def test_a_sidecar_without_its_picture_is_ignored_unless_that_came_lately() -> None:
     planner, world = Planner(config()), Shelves()
-    orphan = identity(b"d/IMG.xmp", "sidecar")
+    orphan = identity(b"d/IMG.xmp", "sidecar", kind="sidecar")
 
     def beside(companion: Identity) -> Plan:
         plan = planner.plan_companion(companion, world)
@@ -191,11 +191,12 @@ def test_a_sidecar_without_its_picture_is_ignored_unless_that_came_lately() -> N
         return plan
 
     assert moves(beside(orphan)) == [("leave", "ignored", None)]
-    world.former = world.add("photos", b"2021/IMG-3.jpg", number=3)
+    former = world.add("photos", b"2021/IMG-3.jpg", number=3)
+    world.came = [Earlier(identity(b"d/IMG.jpg"), former, "principal", near=True)]
     late = beside(orphan)
     assert moves(late) == [("move", "filed", b"2021/IMG-3.xmp")]
-    assert late.witness == world.former
-    again = beside(identity(b"e/IMG.xmp", "other"))
+    assert late.witness == former
+    again = beside(identity(b"d/img.xmp", "other", kind="sidecar"))
     assert moves(again) == [("move", "filed", b"2021/IMG-3-1.xmp")]
     world.sets[3] = {digest("sidecar"): world.add("photos", b"2021/IMG-3.xmp", number=4)}
     assert beside(orphan).steps[0].outcome is Result.DUPLICATE

@@ -155,6 +155,18 @@ def test_a_set_of_which_one_is_missing_goes_back(disk: Disk, removed: str) -> No
     assert disk.everything() == {SOURCE: CONTENT, "inbox/a.xmp": OTHER}
 
 
+def test_what_was_to_stay_is_not_dated_where_others_of_its_set_go_back(disk: Disk) -> None:
+    disk.put("library/2021/a.jpg")
+    disk.put("library/2021/a.xmp", OTHER)
+    disk.step("date", "2021/b.jpg", "2021/a.jpg")
+    disk.step("date", None, "2021/a.xmp", OTHER)
+    root = os.fsencode(disk.root / "library")
+    disk.steps = [replace(one, origin=1, origin_root=root, shifts=True) for one in disk.steps]
+    assert disk.recover() == [BACK, BACK]
+    (disk.root / "library/2021/a.jpg").rename(disk.root / "library/2021/b.jpg")
+    assert disk.recover() == [DONE, DONE]
+
+
 def test_a_set_that_is_whole_is_finished(disk: Disk) -> None:
     disk.put(TAKE)
     disk.put("library/2021/a.xmp", OTHER)

@@ -120,6 +120,7 @@ def test_the_whole_story(past: Past) -> None:
             "taken_source": None,
             "taken_tag": "",
             "confidence": None,
+            "date_note": None,
             "candidates": [],
             "doubts": ["its end is missing"],
             "rule": "library photos: {name}",
@@ -143,6 +144,7 @@ def test_the_whole_story(past: Past) -> None:
             "place_state": "missing",
             "finding": None,
             "finding_time": None,
+            "not_compared": None,
             "companions": [],
         }
     ]
@@ -164,6 +166,7 @@ def test_the_date_and_what_it_was_chosen_from(past: Past) -> None:
         "moment": "2021-07-10T20:39:25.77",
         "offset": "+02:00",
         "doubt": "",
+        "sidecar": None,
         "won": True,
     }
 

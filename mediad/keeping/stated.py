@@ -1,0 +1,95 @@
+"""The dates that were found in the files of a set when it was filed, as the catalogue keeps them. PURE.
+
+They stand in the evidence of the principal, those of its sidecars and other members with their file's name.
+It is a worker's word that nobody has checked: what has another type than it should is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from mediad.keeping import refiling
+from mediad.keeping.change import Kept
+from mediad.media import together
+from mediad.media.dates import DateSettings, choose
+from mediad.media.formats import claimed
+from mediad.media.reading import Candidate
+from mediad.model import Facts, Identity, Kind, MediaSet, Sighting, Stat, Taken
+
+_WIDEST_OFFSET = 14 * 60  # minutes
+_NO_STAT = Stat(0, 0, 0, 0, 0)
+
+
+class Stated(NamedTuple):
+    """A date that was found. `file` is the name of the companion that states it, "" for the principal."""
+
+    candidate: Candidate
+    file: str
+
+
+def stated(lead: Kept) -> list[Stated]:
+    """Every date that is kept of a principal's set."""
+    told = refiling.evidence_of(lead).get("candidates")
+    return [_read(one) for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+
+
+def chosen(
+    lead: Kept, found: Sequence[Stated], settings: DateSettings, now: datetime
+) -> tuple[Taken | None, str]:
+    """The date of the set by these rules, as if it came today, and the companion that tells it, "" for none.
+
+    Args:
+        now: the present, aware.
+    """
+    told = refiling.evidence_of(lead)
+    make, model = text_of(told, "make"), text_of(told, "model")
+
+    def member(name: str) -> Identity:
+        theirs = [one.candidate for one in found if one.file == name]
+        own = {"make": make, "model": model} if not name else {}
+        facts = Facts("", _kind(name), taken=choose(theirs, settings, now, **own))
+        return Identity(Sighting("", name.encode("utf-8", "replace"), _NO_STAT), b"", facts)
+
+    names = dict.fromkeys(one.file for one in found if one.file)
+    alone = member("")
+    if told.get("doubts"):
+        low = alone.taken and replace(alone.taken, confidence="low")
+        alone = replace(alone, facts=replace(alone.facts, damaged="damaged", taken=low))
+    whole = together.dated(MediaSet(alone, tuple(map(member, names))), settings.sources)
+    evidence = refiling.evidence_in(whole.principal.facts.evidence)
+    return whole.principal.taken, text_of(evidence, "sidecar")
+
+
+def _kind(name: str) -> Kind:
+    form = claimed(name.encode("utf-8", "replace")) if name else None
+    return "photo" if form is None else form.kind
+
+
+def _read(told: dict[str, object]) -> Stated:
+    offset = told.get("offset")
+    candidate = Candidate(
+        source=text_of(told, "source"),
+        tag=text_of(told, "tag"),
+        raw=text_of(told, "raw"),
+        moment=_moment(text_of(told, "moment")),
+        offset_minutes=offset if type(offset) is int and abs(offset) <= _WIDEST_OFFSET else None,
+        utc=told.get("utc") is True,
+        doubt=text_of(told, "doubt"),
+    )
+    return Stated(candidate, text_of(told, "sidecar"))
+
+
+def text_of(told: dict[str, object], key: str) -> str:
+    """The text under this key, "" where there is none."""
+    value = told.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        return None

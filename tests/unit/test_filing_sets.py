@@ -1,0 +1,160 @@
+"""Sets of all kinds on a real pipeline: what goes together, under which names, and what stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import samples
+from tests.steering import House
+from tests.system.once import DAY, TAKEN, picture, xmp
+from tests.trees import files
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    house = House(tmp_path)
+    house.settings["watch"]["inbox"]["action"] = "move"
+    return house
+
+
+def put_all(house: House, content: dict[str, bytes]) -> None:
+    for name, data in content.items():
+        house.put(f"inbox/{name}", data)
+
+
+def filed(house: House) -> dict[bytes, bytes]:
+    found = files(house.root / "photos")
+    return {name: data for name, data in found.items() if not name.startswith(b".mediad") and data}
+
+
+async def outcomes(steering: Any, house: House, name: str) -> tuple[str, str]:
+    told = await steering.call("Why", path=str(house.root / "inbox" / name))
+    story = told["stories"][-1]
+    return story["outcome"], story["reason"]
+
+
+async def test_what_belongs_together_goes_together(house: House) -> None:
+    plain = samples.plain_jpeg(size=(32, 24), seed=5)
+    takeout = samples.takeout_sidecar("x", TAKEN)
+    principals = {
+        "IMG_1234.JPG": picture(1),
+        "DSC_1.JPG": picture(2),
+        "DSC_1(1).JPG": picture(3),
+        "GX010001.MP4": samples.mp4(TAKEN, size=(32, 24)),
+    }
+    sets = [
+        ["IMG_1234.JPG", "IMG_1234.txt", "IMG_E1234.JPG", "IMG_O1234.AAE", "SND_1234.WAV"],
+        ["DSC_1-edited.JPG", "DSC_1.JPG", "DSC_1.JPG.supplemental-me.json"],
+        ["DSC_1(1).JPG", "DSC_1.JPG(1).json"],
+        ["GL010001.LRV", "GX010001.MP4", "GX010001.THM"],
+    ]
+    contents = {
+        "IMG_E1234.JPG": picture(4),
+        "IMG_O1234.AAE": samples.aae(),
+        "IMG_1234.txt": b"a note",
+        "SND_1234.WAV": samples.wav(),
+        "DSC_1.JPG.supplemental-me.json": takeout,
+        "DSC_1-edited.JPG": picture(6),
+        "DSC_1.JPG(1).json": takeout + b"\n",
+        "GL010001.LRV": b"a small film",
+        "GX010001.THM": plain,
+    }
+    names = {
+        "SND_1234.WAV": "IMG_1234.WAV",
+        "DSC_1.JPG(1).json": "DSC_1(1).JPG.json",
+        "GL010001.LRV": "GX010001.LRV",
+    }
+    async with house.life() as steering:
+        put_all(house, principals | contents)
+        assert await steering.rest() == "idle"
+        rows = (await steering.call("History"))["rows"]
+        assert files(house.root / "inbox") == {}
+    everything = (principals | contents).items()
+    assert filed(house) == {DAY + names.get(name, name).encode(): data for name, data in everything}
+    items: dict[int, list[str]] = {}
+    for row in rows:
+        items.setdefault(row["item"], []).append(Path(row["source"]).name)
+    assert sorted(sorted(names) for names in items.values()) == sorted(sets)
+
+
+async def test_an_extension_that_lies_is_set_right(house: House) -> None:
+    async with house.life() as steering:
+        put_all(house, {"a.png": picture(1), "a.png.xmp": xmp(1), "b.jpg": picture(2)})
+        assert await steering.rest() == "idle"
+        told = await steering.call("Why", path=str(house.root / "photos/2021/2021-03-01/a.jpg"))
+        assert "named .png, is JPEG: filed as .jpg" in str(told)
+        assert str(house.root / "inbox/a.png") in str(told)
+    assert filed(house).keys() == {DAY + b"a.jpg", DAY + b"a.jpg.xmp", DAY + b"b.jpg"}
+
+
+async def test_nothing_good_is_quarantined(house: House) -> None:
+    async with house.life() as steering:
+        put_all(house, {"a.dng": samples.broken_jpeg(1), "a.jpg": picture(1), "a.xmp": xmp(1)})
+        put_all(
+            house, {"b.jpg": picture(2), "b.mov": samples.broken_jpeg(2)[:9], "c.jpg": samples.broken_jpeg(3)}
+        )
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {
+            "filed": 5,
+            "quarantined": 1,
+            "bytes_filed": sum(map(len, filed(house).values())),
+        }
+    assert {name.rpartition(b"/")[2].partition(b".")[0] for name in filed(house)} == {b"a", b"b"}
+
+
+async def test_notes_without_a_picture_are_no_media_until_it_comes(house: House) -> None:
+    async with house.life() as steering:
+        lonely = {"package.json": b"{}", "notes.txt": b"a note", "IMG_1.HEIC.json": b"{}", "a.xmp": xmp(1)}
+        put_all(house, lonely)
+        assert await steering.rest() == "idle"
+        for name in lonely:
+            reason = (
+                "a companion without its principal" if name == "a.xmp" else "is not media, by content or name"
+            )
+            assert await outcomes(steering, house, name) == ("ignored", reason)
+        put_all(house, {"Notes.jpg": picture(1)})
+        assert await steering.rest() == "idle"
+        assert filed(house) == {DAY + b"Notes.jpg": picture(1), DAY + b"Notes.txt": b"a note"}
+        assert files(house.root / "inbox").keys() == {b"package.json", b"IMG_1.HEIC.json", b"a.xmp"}
+
+
+async def test_a_picture_under_a_texts_name_is_a_picture(house: House) -> None:
+    async with house.life() as steering:
+        put_all(house, {"a.txt": picture(1)})
+        assert await steering.rest() == "idle"
+    assert filed(house) == {DAY + b"a.txt": picture(1)}
+
+
+async def test_a_live_photo_under_two_names_meets_by_its_identifier(house: House) -> None:
+    still, film = samples.live_photo(TAKEN, seed=7)
+    async with house.life() as steering:
+        put_all(house, {"IMG_1.JPG": still, "renamed.MOV": film})
+        assert await steering.rest() == "idle"
+    assert filed(house) == {DAY + b"IMG_1.JPG": still, DAY + b"IMG_1.MOV": film}
+
+
+async def test_late_companions_of_other_names(house: House) -> None:
+    async with house.life() as steering:
+        put_all(house, {"D(1).JPG": picture(1), "IMG_1234.JPG": picture(2), "a.png": picture(3)})
+        assert await steering.rest() == "idle"
+        late = {"D.JPG(1).json": b"{}", "IMG_E1234.JPG": picture(4), "a.png.xmp": xmp(1)}
+        put_all(house, late)
+        assert await steering.rest() == "idle"
+    added = {b"D(1).JPG.json": b"{}", b"IMG_E1234.JPG": picture(4), b"a.jpg.xmp": xmp(1)}
+    before = {b"D(1).JPG": picture(1), b"IMG_1234.JPG": picture(2), b"a.jpg": picture(3)}
+    assert filed(house) == {DAY + name: data for name, data in (before | added).items()}
+
+
+async def test_a_long_text_is_no_note(house: House) -> None:
+    async with house.life() as steering:
+        put_all(house, {"a.jpg": picture(1), "a.txt": b"log"})
+        os.truncate(house.root / "inbox/a.txt", (16 << 20) + 1)
+        assert await steering.rest() == "idle"
+        assert (await outcomes(steering, house, "a.txt"))[0] == "ignored"
+    assert filed(house) == {DAY + b"a.jpg": picture(1)}
