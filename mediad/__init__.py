@@ -201,56 +201,56 @@ The package::
     media.kind          which format a content has
     media.whole         whether a file's end is there
     media.read          what one file's content tells
-    media.pictures      the reader of each format of pictures
-    media.jpeg          JPEG
-    media.png           PNG
-    media.images        WebP, TIFF, GIF, BMP
-    media.jpeg_boxes    JPEG 2000, JPEG XL
-    media.photoshop     PSD, and Photoshop's resources and IPTC dates in other formats
-    media.raw_tiff      RAW formats built on TIFF
-    media.raw_canon     CRW, CR3
-    media.raw_makers    RAF, MRW, X3F
-    media.flir          the date of FLIR's thermal cameras
-    media.boxes         boxes of ISO media
-    media.motion        whether a film is embedded in a picture
-    media.exiftool      ExifTool, for what we cannot date
-    media.heif          HEIC, HEIF, AVIF
-    media.video         films
-    media.audio         sound
-    media.mediainfo     what libmediainfo tells of both
-    media.isobmff       the boxes of MP4 and its like
-    media.riff          the chunks of AVI and WAV
-    media.avchd         the date in the pictures of MTS
-    media.makers        what makers of cameras hide in films
-    media.tiff          TIFF structures
-    media.exif          Exif tags
-    media.xmp           XMP packets
     media.found         what a reader hands on
+    media.boxes         boxes of ISO media
+    media.xmp           XMP packets
+    media.pictures.readers          the reader of each format of pictures
+    media.pictures.jpeg             JPEG
+    media.pictures.png  PNG
+    media.pictures.images           WebP, TIFF, GIF, BMP
+    media.pictures.jpeg_boxes       JPEG 2000, JPEG XL
+    media.pictures.photoshop        PSD, and Photoshop's resources and IPTC dates in other formats
+    media.pictures.raw_tiff         RAW formats built on TIFF
+    media.pictures.raw_canon        CRW, CR3
+    media.pictures.raw_makers       RAF, MRW, X3F
+    media.pictures.flir             the date of FLIR's thermal cameras
+    media.pictures.motion           whether a film is embedded in a picture
+    media.pictures.exiftool         ExifTool, for what we cannot date
+    media.pictures.heif             HEIC, HEIF, AVIF
+    media.pictures.tiff             TIFF structures
+    media.pictures.exif             Exif tags
+    media.films.video   films
+    media.films.audio   sound
+    media.films.mediainfo           what libmediainfo tells of both
+    media.films.isobmff             the boxes of MP4 and its like
+    media.films.riff    the chunks of AVI and WAV
+    media.films.avchd   the date in the pictures of MTS
+    media.films.makers  what makers of cameras hide in films
+    media.reading       what a file's content told, before anything is concluded
+    media.conclude      the date that is believed, the origin, the evidence
+    media.dates         chooses the one to believe
+    media.stamps        the texts of dates
+    media.names         dates in file names
+    media.zone          time zones by name
     media.sidecars      what XMP files and others tell of the file beside them
     media.takeout       Google Takeout's JSON
-    media.names         dates in file names
-    media.stamps        the texts of dates
-    media.dates         chooses the one to believe
     media.together      the date of a set
     media.siblings      pictures of the same card tell local time from UTC
     media.origin        camera, screenshot, messenger, scanner
     media.companions    which files belong together
     media.stems         what their names tell of that
-    media.likeness      what a content looks like, and which look alike
-    media.fingerprint   makes that: the print of a file
-    media.looks         what one picture looks like
-    media.decoding      decodes pictures, bounded
-    media.frames        frames of a film
-    media.ffmpeg        runs the ffmpeg programs over one open file
-    media.payload       a digest of the content without its metadata
-    media.payload_pictures  of JPEG, PNG, GIF, WebP, PSD
-    media.payload_heif  of HEIC and whatever else is made of boxes
-    media.payload_raw   of TIFF and RAW
-    media.payload_sound  of sound
-    media.content       gathers it in bounded memory
-    media.reading       what a file's content told, before anything is concluded
-    media.conclude      the date that is believed, the origin, the evidence
-    media.zone          time zones by name
+    media.prints.likeness           what a content looks like, and which look alike
+    media.prints.fingerprint        makes that: the print of a file
+    media.prints.looks  what one picture looks like
+    media.prints.decoding           decodes pictures, bounded
+    media.prints.frames             frames of a film
+    media.prints.ffmpeg             runs the ffmpeg programs over one open file
+    media.prints.payload            a digest of the content without its metadata
+    media.prints.payload_pictures   of JPEG, PNG, GIF, WebP, PSD
+    media.prints.payload_heif       of HEIC and whatever else is made of boxes
+    media.prints.payload_raw        of TIFF and RAW
+    media.prints.payload_sound      of sound
+    media.prints.content            gathers it in bounded memory
     keeping.change      what is to be done with a set, decided before it is done
     keeping.undoing     what takes steps back
     keeping.trashing    what moves files into trash

@@ -280,7 +280,7 @@ class Plan:
     Attributes:
         witness: the library's principal on whose word the set is a duplicate, or beside which it goes.
         why: the rule and layout that applied, for people.
-        followers: library files, the principals of sets that came earlier, which belong beside this principal.
+        followers: library files, the principals of sets that came earlier, which belong beside this one.
     """
 
     set: MediaSet

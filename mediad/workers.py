@@ -29,7 +29,7 @@ from mediad.errors import InputOutput
 from mediad.media import wire, zone
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateRules
-from mediad.media.likeness import Print
+from mediad.media.prints.likeness import Print
 from mediad.media.reading import File, not_read
 from mediad.model import Facts
 from mediad.worker import Killed, Lost, Slow, Worker

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import anyio
 
-from mediad.media import likeness
 from mediad.media.kind import HEAD_BYTES, sniff
-from mediad.media.likeness import Print
+from mediad.media.prints import likeness
+from mediad.media.prints.likeness import Print
 from mediad.media.reading import File
 from mediad.workers import WorkerPool
 

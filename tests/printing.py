@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio.to_thread
 
-from mediad.media.likeness import SIDE, Look, Print, PrintKind
+from mediad.media.prints.likeness import SIDE, Look, Print, PrintKind
 from mediad.media.reading import File
 
 _GREY = bytes((row * 16 + column) % 256 for row in range(SIDE) for column in range(SIDE))

@@ -27,7 +27,7 @@ from mediad.ingest.shelf import Shelf
 from mediad.keeping.verify_reading import see_online
 from mediad.media import wire
 from mediad.media.formats import FORMATS, claimed
-from mediad.media.likeness import NO_FFMPEG, VERSION, Print, decode, distance, indexed
+from mediad.media.prints.likeness import NO_FFMPEG, VERSION, Print, decode, distance, indexed
 from mediad.media.reading import File
 from mediad.store import alike, catalogue, fingerprints, verifying
 from mediad.store.alike import Pair

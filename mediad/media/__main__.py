@@ -29,7 +29,7 @@ from typing import BinaryIO, cast
 from mediad.media import wire, zone
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateRules, DateSettings
-from mediad.media.likeness import Print
+from mediad.media.prints.likeness import Print
 from mediad.media.read import ReadError, read
 from mediad.media.reading import File, Reading, not_read
 from mediad.model import Facts
@@ -146,7 +146,9 @@ def _answer(body: bytes, descriptors: Sequence[int]) -> bytes:
 
 
 def _print(file: File, form: str, limit: float) -> Print:
-    from mediad.media.fingerprint import fingerprint  # only workers that make prints load its libraries
+    from mediad.media.prints.fingerprint import (
+        fingerprint,  # only workers that make prints load its libraries
+    )
 
     limit_time(limit)
     try:

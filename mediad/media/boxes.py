@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mediad.media.tiff import Fetch
+from mediad.media.pictures.tiff import Fetch
 
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 """The identifier of a `uuid` box that holds an XMP packet (Adobe XMP specification, part 3)."""

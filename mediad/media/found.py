@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mediad.media.exif import Tags
+from mediad.media.pictures.exif import Tags
+from mediad.media.pictures.tiff import Fetch
 from mediad.media.reading import Candidate
-from mediad.media.tiff import Fetch
 
 _CHUNK = 65536
 

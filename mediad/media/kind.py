@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mediad.media.formats import FORMATS, Format, claimed
-from mediad.media.tiff import Directories, Layout
+from mediad.media.pictures.tiff import Directories, Layout
 from mediad.media.whole import ends_whole
 
 __all__ = ["FORMATS", "HEAD_BYTES", "Format", "claimed", "ends_whole", "sniff"]

@@ -11,14 +11,17 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
-from mediad.media import audio, exif, exiftool, pictures, sidecars, video, xmp
-from mediad.media.exif import Tags
+from mediad.media import sidecars, xmp
+from mediad.media.films import audio, video
 from mediad.media.formats import is_common
 from mediad.media.found import Found, Window
 from mediad.media.kind import HEAD_BYTES, Format, claimed, ends_whole, sniff
-from mediad.media.motion import embedded_film
+from mediad.media.pictures import exif, exiftool
+from mediad.media.pictures import readers as pictures
+from mediad.media.pictures.exif import Tags
+from mediad.media.pictures.motion import embedded_film
+from mediad.media.pictures.tiff import Fetch
 from mediad.media.reading import MOST_TRACKS, Candidate, Reading, not_read
-from mediad.media.tiff import Fetch
 
 _IMAGES: dict[str, Callable[[Window, int], Found]] = {**pictures.READERS}
 _MOTION = frozenset({"jpeg", "heic", "heif", "avif"})

@@ -6,8 +6,9 @@ That is an XMP packet, Google Takeout's JSON, or the small JPEG that cameras put
 
 from __future__ import annotations
 
-from mediad.media import exif, jpeg, takeout, xmp
+from mediad.media import takeout, xmp
 from mediad.media.found import Window
+from mediad.media.pictures import exif, jpeg
 from mediad.media.reading import Candidate
 
 READ = frozenset({"xmp", "takeout", "thm"})

@@ -17,8 +17,8 @@ from mediad import __version__
 from mediad.media.conclude import LONGEST_EVIDENCE
 from mediad.media.dates import SOURCES, DateRules
 from mediad.media.formats import FORMATS
-from mediad.media.likeness import Print, decode, encode
 from mediad.media.origin import ORIGINS
+from mediad.media.prints.likeness import Print, decode, encode
 from mediad.media.reading import MOST_TRACKS, File
 from mediad.model import Confidence, Facts, Kind, Taken
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from mediad.media.exif import clean
+from mediad.media.pictures.exif import clean
 from mediad.media.reading import Candidate
 from mediad.media.stamps import iso_candidate
 

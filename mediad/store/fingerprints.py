@@ -13,7 +13,7 @@ from typing import NamedTuple
 import apsw
 
 from mediad.layout import key_of
-from mediad.media.likeness import Print, encode, indexed
+from mediad.media.prints.likeness import Print, encode, indexed
 from mediad.store import alike
 
 NEVER = -1

@@ -288,7 +288,7 @@ def set_of(connection: apsw.Connection, step: OpenStep) -> int | None:
 
 
 def joins(connection: apsw.Connection, step: OpenStep) -> bool:
-    """Does a file that is filed belong to a principal that the library has? Only such a step has a witness."""
+    """Does a file that is filed belong to a principal that the library has? Only its step has a witness."""
     row = connection.execute("SELECT witness FROM step WHERE id = ?", (step.id,)).fetchone()
     return row is not None and row[0] is not None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from mediad.media.likeness import MOST_LOOKS, Print, encode
+from mediad.media.prints.likeness import MOST_LOOKS, Print, encode
 from mediad.store import alike
 from mediad.store.database import open_database
 from mediad.store.reading import open_reader

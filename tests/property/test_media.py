@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediad.media import exif, sidecars, xmp
+from mediad.media import sidecars, xmp
 from mediad.media.companions import form_sets, is_companion_name, key
 from mediad.media.conclude import LONGEST_EVIDENCE, conclude
 from mediad.media.dates import DateRules, DateSettings, choose, from_filename, mtime_candidate
 from mediad.media.found import Window
 from mediad.media.kind import FORMATS, claimed, ends_whole, sniff
 from mediad.media.origin import origin
+from mediad.media.pictures import exif
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
 from mediad.media.siblings import Shots, dated

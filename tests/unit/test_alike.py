@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediad.control.protocol import InvalidParameter
-from mediad.media.likeness import VERSION, Print
+from mediad.media.prints.likeness import VERSION, Print
 from mediad.steering import lookalikes
 from mediad.steering.duplicates import duplicates
 from mediad.store import alike, fingerprints

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mediad.analysing import analyser
+from mediad.analysing import analyser, opening
 from mediad.errors import CatalogueBroken
 from mediad.files import Tree
 from mediad.ingest.pulse import Hung
-from mediad.media import likeness
-from mediad.media.likeness import NO_FFMPEG, Print
+from mediad.media.prints import likeness
+from mediad.media.prints.likeness import NO_FFMPEG, Print
 from mediad.media.reading import File
 from mediad.store import fingerprints
 from mediad.store.fingerprints import ToDo
@@ -182,7 +182,7 @@ async def test_a_library_that_hangs_is_left_alone_for_a_while(
 ) -> None:
     made = house.prints
     assert isinstance(made, Made)
-    open_it = analyser.open_it
+    open_it = opening.open_it
     asked: list[bytes] = []
 
     def hang(tree: Tree, todo: ToDo) -> int:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from mediad.media import exif, mediainfo
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateSettings
+from mediad.media.films import mediainfo
+from mediad.media.films.riff import camera_moment
 from mediad.media.formats import FORMATS
+from mediad.media.pictures import exif
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
-from mediad.media.riff import camera_moment
 from mediad.media.whole import ends_whole
 from tests import isobmff, played, samples
 from tests.isobmff import box, full_box

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from mediad import worker, workers
-from mediad.media import likeness, wire
-from mediad.media.likeness import Print, distance
+from mediad.media import wire
+from mediad.media.prints import likeness
+from mediad.media.prints.likeness import Print, distance
 from mediad.media.reading import File
 from mediad.workers import WorkerPool
 from tests import lookalikes, samples
@@ -200,7 +201,8 @@ async def test_films_wait_for_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 UNRULY = """
 import os, signal, socket, subprocess, sys
-from mediad.media import __main__ as worker, ffmpeg
+from mediad.media import __main__ as worker
+from mediad.media.prints import ffmpeg
 
 def print_(file, form, limit):
     subprocess.Popen(

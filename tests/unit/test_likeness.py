@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from mediad.media import likeness
-from mediad.media.likeness import Look, Print, decode, distance, encode, indexed
-from mediad.media.looks import look
+from mediad.media.prints import likeness
+from mediad.media.prints.likeness import Look, Print, decode, distance, encode, indexed
+from mediad.media.prints.looks import look
 from tests import samples
 
 SIZE = (320, 240)

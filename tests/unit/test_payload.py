@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mediad.media.ffmpeg import Failed, Source
-from mediad.media.payload import payload
+from mediad.media.prints.ffmpeg import Failed, Source
+from mediad.media.prints.payload import payload
 from tests import samples
 from tests.isobmff import box
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from mediad.media import exiftool, flir
 from mediad.media.__main__ import DescriptorFile
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateSettings
-from mediad.media.exif import Tags
 from mediad.media.formats import FORMATS
 from mediad.media.found import Found
+from mediad.media.pictures import exiftool, flir
+from mediad.media.pictures.exif import Tags
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
 from tests import rawsamples, samples

@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from mediad.media import exif
 from mediad.media.__main__ import DescriptorFile
+from mediad.media.pictures import exif
 from mediad.media.read import ReadError, read
 from mediad.media.reading import Candidate, Reading
 from tests import samples

@@ -1,0 +1,1 @@
+"""Reads films and sound: dates, cameras, sizes, tags. Runs in workers."""

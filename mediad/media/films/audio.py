@@ -1,0 +1,112 @@
+"""Reads sound: MP3, M4A, FLAC, Ogg, Opus, WAV, AIFF, WMA. Runs in workers.
+
+The date in the tags of music is when it was released, which is no capture date at all, and the one in the
+header of its container is when it was copied; those of a voice memo or of a field recorder are when it was
+recorded. What has an album, or a number on one, is music.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from mediad.media.films import isobmff, mediainfo, riff
+from mediad.media.films.mediainfo import Told, text
+from mediad.media.found import Found, Window
+from mediad.media.pictures.exif import Tags
+from mediad.media.reading import Candidate
+from mediad.media.stamps import iso_candidate, utc_candidate
+
+RELEASED = "when it was released, not recorded"
+COPIED = "when this copy of what was published was made"
+
+RELEASE = "release date"
+"""The tag of dates that are never believed."""
+
+_HEADERS = ("movie header", "track header", "ASF creation date")
+
+
+def read_sound(
+    window: Window, size: int, *, thoroughly: bool = False, corrections: Mapping[int, bytes] | None = None
+) -> Found:
+    """Artist, album, title, track, duration and dates of a sound.
+
+    Args:
+        size: the file's length in bytes. thoroughly, corrections: see `mediainfo.tell`.
+    """
+    found = Found(tags=Tags())  # not searched for Exif: it would be that of a picture on the cover
+    told = mediainfo.tell(
+        window, size, most=mediainfo.MOST_OF_SOUND, thoroughly=thoroughly, corrections=corrections
+    )
+    mediainfo.fill(told, found)
+    found.width = found.height = found.orientation = None
+    found.make = text(told.extra, "make") or text(told.extra, "com_android_manufacturer")
+    found.model = text(told.extra, "model") or text(told.extra, "com_android_model")
+    found.candidates += _dates(told)
+    return _judged(found)
+
+
+def read_wav(window: Window, size: int) -> Found:
+    """The same of a WAV, whose dates and tags stand in chunks of their own."""
+    found = read_sound(window, size)
+    found.candidates.clear()
+    riff.read_chunks(window, size, found)
+    return _judged(found)
+
+
+def read_m4a(window: Window, size: int) -> Found:
+    """The same of an M4A, whose index may lie."""
+    lies = isobmff.true_counts(window, size)
+    found = read_sound(window, size, corrections=lies)
+    found.problem = found.problem or ("its index is broken" if lies else "")
+    return found
+
+
+READERS: dict[str, Callable[[Window, int], Found]] = {
+    "mp3": partial(read_sound, thoroughly=True),
+    "m4a": read_m4a,
+    **dict.fromkeys(("flac", "ogg", "opus", "aiff", "wma"), read_sound),
+    "wav": read_wav,
+}
+"""The reader of each format."""
+
+
+def _dates(told: Told) -> list[Candidate]:
+    found = []
+    created = text(told.extra, "com_apple_quicktime_creationdate")
+    if created:
+        found.append(iso_candidate("quicktime", "com.apple.quicktime.creationdate", created))
+    recorded = text(told.general, "Recorded_Date")
+    if recorded and recorded != created:
+        found.append(iso_candidate("quicktime", "content create date", recorded))
+    header = text(told.general, "Encoded_Date")
+    if header:
+        is_asf = text(told.general, "Format") == "Windows Media"
+        found.append(utc_candidate("quicktime", "ASF creation date" if is_asf else "movie header", header))
+    return found
+
+
+def _judged(found: Found) -> Found:
+    """What its dates are worth, by whether it is music."""
+    is_memo = "voicememo" in found.software.casefold()  # iTunes puts these on an album, too
+    if not is_memo and (found.album or found.track):
+        published(found)
+    # Nobody names a day, let alone a year, to say when a memo was recorded.
+    found.candidates = [
+        replace(candidate, tag=RELEASE, doubt=RELEASED)
+        if candidate.tag not in _HEADERS and (candidate.doubt or candidate.moment is None)
+        else candidate
+        for candidate in found.candidates
+    ]
+    return found
+
+
+def published(found: Found) -> None:
+    """Takes the dates of what was published for what they are: of its release, and of this copy."""
+    found.candidates = [
+        replace(candidate, doubt=COPIED)
+        if candidate.tag in _HEADERS
+        else replace(candidate, tag=RELEASE, doubt=RELEASED)
+        for candidate in found.candidates
+    ]

@@ -1,0 +1,89 @@
+"""Measures what one picture looks like: hashes, brightness, colour. Runs in workers."""
+
+from __future__ import annotations
+
+import imagehash
+import numpy
+from PIL import Image, ImageOps
+
+from mediad.media.prints.likeness import SIDE, Look
+
+_WORKING = 256
+"""Pixels of a side, more than which says nothing to any of the hashes."""
+
+_FIELDS = 4  # rows and columns of colour
+_CONTRAST = 40.0  # levels that one standard deviation of brightness is brought to
+_FAINTEST = 4.0  # standard deviation below which a picture counts as blank
+_LEAST_DETAIL = 8  # thin air, between blank pages and soft pictures
+_LEAST_BENDING = (
+    0.05  # of the contrast: shading from one side to the other bends by up to 0.035, photos by 0.06
+)
+
+
+def look(picture: Image.Image, at: float = 0.0) -> Look:
+    """What a picture looks like.
+
+    Args:
+        picture: RGB or grey, turned the right way up.
+        at: its time in a film, in seconds.
+    """
+    luma, *chroma = _working_size(picture).convert("YCbCr").split()
+    fine = numpy.asarray(luma.resize((4 * SIDE, 4 * SIDE), Image.Resampling.LANCZOS), dtype=numpy.float32)
+    coarse = fine.reshape(SIDE, 4, SIDE, 4).mean(axis=(1, 3))
+    detail = _detail(fine)
+    colours = b"".join(part.resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes() for part in chroma)
+    return Look(
+        at=round(at, 3),
+        hash=_number(imagehash.phash(luma)),
+        gradient=_number(imagehash.dhash(luma)),
+        plain=_is_plain(float(coarse.std()), detail),
+        detail=min(255, int(detail)),
+        grey=_normalised(coarse),
+        colours=colours,
+    )
+
+
+def _working_size(picture: Image.Image) -> Image.Image:
+    width, height = (min(_WORKING, side) for side in picture.size)
+    if (width, height) == picture.size:
+        return picture
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _number(made: imagehash.ImageHash) -> int:
+    return int.from_bytes(numpy.packbits(made.hash.flatten()).tobytes(), "big")
+
+
+def _normalised(grey: numpy.ndarray) -> bytes:
+    """Brightness with mean 128 and its contrast brought to a common measure."""
+    spread = max(float(grey.std()), _FAINTEST)
+    levels = 128 + (grey - grey.mean()) * (_CONTRAST / spread)
+    return bytes(numpy.clip(numpy.rint(levels), 0, 255).astype(numpy.uint8).tobytes())
+
+
+def _detail(grey: numpy.ndarray) -> float:
+    """How much brightness bends: nothing in what is blank or shades evenly; in tenths of a level."""
+    across = numpy.abs(numpy.diff(grey, 2, axis=1)).mean()
+    down = numpy.abs(numpy.diff(grey, 2, axis=0)).mean()
+    return 10 * float(across + down)
+
+
+def _is_plain(spread: float, detail: float) -> bool:
+    return spread < _FAINTEST or detail < max(_LEAST_DETAIL, 10 * _LEAST_BENDING * spread)
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """A picture as it is shown: turned by its Exif orientation, in RGB, on white where it is transparent."""
+    return flat(ImageOps.exif_transpose(picture))
+
+
+def flat(picture: Image.Image) -> Image.Image:
+    """A picture in RGB, on white where it is transparent."""
+    if picture.mode.startswith("I;16") or picture.mode == "I":
+        deep = numpy.asarray(picture).astype(numpy.float32)
+        return Image.fromarray(numpy.clip(deep / 256, 0, 255).astype(numpy.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
