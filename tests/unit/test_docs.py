@@ -20,10 +20,12 @@ from mediad.control.client import Unreachable
 from mediad.control.protocol import INTERFACE, SERVICE
 from mediad.layout import TOKENS
 from mediad.media import read, sidecars, whole
-from mediad.media.formats import FORMATS
+from mediad.media.formats import FORMATS, Format
 from mediad.model import Result
 from tests.commands import PROGRAMS, commands
 from tests.conftest import PROJECT
+from tests.played import SAMPLES
+from tests.rawsamples import PICTURES
 
 MAN_PAGES = ("mediad.1", "mediactl.1", "mediad.toml.5")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "docs/formats.md", "docs/control.md", "packaging/README.md")
@@ -249,6 +251,17 @@ def test_every_format_has_its_row() -> None:
         assert row[3]
         assert (row[4] != "-", row[5] != "nothing") == (form.name in readers,) * 2, form.name
         assert (row[6] == "yes") == (form.name in whole._ENDS), form.name
+        made = f"`{_sample(form)}`" if row[4] != "-" else "-"
+        assert row[7] == made, form.name
+
+
+def _sample(form: Format) -> str:
+    """The module that has a sample of it, which test_pictures, test_films_and_sound or test_sidecars read."""
+    if form.kind == "sidecar":
+        return "samples"
+    pictures = form.kind in ("photo", "raw")
+    assert form.name in (PICTURES if pictures else SAMPLES)
+    return "rawsamples" if pictures else "played"
 
 
 # --- The repository ----------------------------------------------------------------------------------
