@@ -171,7 +171,11 @@ class Worker:
         return Killed(f"{wire.READING_FAILED}: the parser was killed ({_signal_name(-code)})")
 
     async def end(self) -> None:
-        """Kills the process with all that it may have started, and reaps it; not cancellable."""
+        """Kills the process with all that it may have started, and reaps it; not cancellable.
+
+        Where it has ended by itself its group's number may be another's: what it had started died with it,
+        see `mediad.media.programs`.
+        """
         with anyio.CancelScope(shield=True):
             anyio.notify_closing(self._socket)
             self._socket.close()

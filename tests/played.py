@@ -190,8 +190,10 @@ def element(name: str, *parts: bytes) -> bytes:
     return bytes.fromhex(name) + length + content
 
 
-def matroska(created: datetime | None = WHEN_UTC, *, document: str = "matroska", more: str = "") -> bytes:
-    """A film whose track has no block; `more` is the value of a tag DATE_RECORDED."""
+def matroska(
+    created: datetime | None = WHEN_UTC, *, document: str = "matroska", more: str = "", program: str = "test"
+) -> bytes:
+    """A film whose track has no block; `more` is the value of a tag DATE_RECORDED, `program` wrote it."""
     header = element("1A45DFA3", element("4282", document.encode("ascii")), element("4287", b"\4"))
     written = created - datetime(2001, 1, 1, tzinfo=UTC) if created is not None else None
     date = element("4461", struct.pack(">q", written // timedelta(microseconds=1) * 1000)) if written else b""
@@ -200,6 +202,7 @@ def matroska(created: datetime | None = WHEN_UTC, *, document: str = "matroska",
         element("2AD7B1", (1_000_000).to_bytes(4, "big")),
         element("4489", struct.pack(">d", 1500.0)),
         element("7BA9", TAGS["title"].encode()),
+        element("5741", program.encode()),
         date,
     )
     size = element("E0", element("B0", bytes([SIZE[0]])), element("BA", bytes([SIZE[1]])))

@@ -175,7 +175,10 @@ def _settings(rules: DateRules) -> tuple[DateSettings, str]:
 
 
 def limit_time(seconds: float | None = None) -> None:
-    """From now on so much processor time is left, for programs that it starts, too; beyond it, SIGXCPU.
+    """From now on so much processor time is left; beyond it, SIGXCPU.
+
+    The limit counts from the worker's start. A program that it starts inherits the number and counts from
+    its own: it has a limit of its own, see `mediad.media.programs`.
 
     Args:
         seconds: what a parser may take where None.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice, repeat
 
 from mediad.media.pictures.tiff import Fetch
 
@@ -10,15 +11,27 @@ XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 """The identifier of a `uuid` box that holds an XMP packet (Adobe XMP specification, part 3)."""
 
 _MOST_BOXES = 4096
+_MOST_STEPS = 1 << 17
+
+Steps = Iterator[None]
+"""What walks use up, one for each box."""
 
 
-def walk(fetch: Fetch, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def steps() -> Steps:
+    """For walks inside each other, which together go over no more boxes than this has steps."""
+    return repeat(None, _MOST_STEPS)
+
+
+def walk(fetch: Fetch, start: int, end: int, left: Steps | None = None) -> Iterator[tuple[bytes, int, int]]:
     """Name, start of the content and length of the content of the boxes in a range, as far as they fit.
+
+    Args:
+        left: the steps that it shares with others.
 
     Source: ISO/IEC 14496-12, 4.2; the same in ISO/IEC 15444-1, I.4 and ISO/IEC 18181-2.
     """
     offset = start
-    for _ in range(_MOST_BOXES):
+    for _ in islice(repeat(None) if left is None else left, _MOST_BOXES):
         head = fetch(offset, 16)
         if offset + 8 > end or len(head) < 8:
             return

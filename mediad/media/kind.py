@@ -113,7 +113,20 @@ def _sniff_weak(head: bytes, name: bytes) -> str:
         return "mov"
     if head[:3] == b"ID3" and len(head) >= 10 and head[3] < 5 and max(head[6:10]) < 0x80:
         return _tagged_audio(head, name)
-    return "mp3" if _is_mpeg_audio(head) else ""
+    if _is_mpeg_audio(head):
+        return "mp3"
+    return _inside(head, name)
+
+
+def _inside(head: bytes, name: bytes) -> str:
+    """A stream that players find their way into, though it does not start with what it should.
+
+    It was cut out of a longer one, has something else in front, or a bit that is wrong. Only where the name
+    says so, too.
+    """
+    claim = claimed(name)
+    found = {"mp3": _has_mpeg_audio, "mts": _has_packets, "mpg": _has_packs}.get(claim.name if claim else "")
+    return claim.name if claim is not None and found is not None and found(head) else ""
 
 
 def _tiff(head: bytes, name: bytes) -> str:
@@ -203,6 +216,28 @@ def _is_transport_stream(head: bytes) -> bool:
     return False
 
 
+def packets(data: bytes) -> tuple[int, int]:
+    """Where the first whole packet of a transport stream starts in this part, and how far it is to the next.
+
+    It may start anywhere in a packet, and a quarter of the marks may be wrong. Both are 0 if it is none.
+    """
+    for stride in (188, 192):
+        for offset in range(stride):
+            marks = data[offset:HEAD_BYTES:stride]
+            if len(marks) >= 8 and marks.count(0x47) * 4 >= len(marks) * 3:
+                return offset, stride
+    return 0, 0
+
+
+def _has_packets(head: bytes) -> bool:
+    return packets(head) != (0, 0)
+
+
+def _has_packs(head: bytes) -> bool:
+    """The header of a pack (ISO/IEC 13818-1, 2.5.3.3; 11172-1, 2.4.3.2) or of a sequence of pictures."""
+    return re.search(rb"\x00\x00\x01(?:\xba[\x21-\x2f\x44-\x7f]|\xb3)", head) is not None
+
+
 def _is_old_quicktime(head: bytes) -> bool:
     """QuickTime from before ftyp: a first atom of a known type whose size is possible."""
     if len(head) < 8 or head[4:8] not in _QUICKTIME_ATOMS:
@@ -236,18 +271,31 @@ _MPEG_BITRATES = {
     (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (2, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_IN_A_ROW = 3
 _MPEG_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
     """Three frames in a row, of one version, layer and sampling rate (ISO/IEC 11172-3, 2.4.2.3)."""
-    offset, seen = 0, None
-    for number in range(3):
+    frames, end = _mpeg_frames(head, 0)
+    return frames == _IN_A_ROW or (frames > 0 and end >= len(head))  # the file ends with a whole frame
+
+
+def _has_mpeg_audio(head: bytes) -> bool:
+    """The same anywhere in it, or behind an APE tag, whose end may be further away."""
+    starts = (at for at in range(len(head)) if head[at] == 0xFF)
+    return head.startswith(b"APETAGEX") or any(_mpeg_frames(head, at)[0] == _IN_A_ROW for at in starts)
+
+
+def _mpeg_frames(head: bytes, offset: int) -> tuple[int, int]:
+    """How many frames follow each other there, as far as that matters, and where the last one ends."""
+    seen = None
+    for number in range(_IN_A_ROW):
         length, traits = _mpeg_frame(head[offset : offset + 4])
         if not length or (seen is not None and traits != seen):
-            return number > 0 and offset >= len(head)  # the file ends with a whole frame
+            return number, offset
         seen, offset = traits, offset + length
-    return True
+    return _IN_A_ROW, offset
 
 
 def _mpeg_frame(header: bytes) -> tuple[int, tuple[int, int, int]]:

@@ -49,7 +49,7 @@ def read(file: BinaryIO, name: bytes, size: int) -> Reading:
         size: its length in bytes.
 
     Raises:
-        ReadError: the system reported an error; `__cause__` is the OSError.
+        ReadError: the system reported an error, which is its `__cause__`, or left ExifTool no time to answer.
     """
     fetch = _fetcher(file)
     claim = claimed(name)
@@ -70,7 +70,10 @@ def read(file: BinaryIO, name: bytes, size: int) -> Reading:
         found.tags = _searched(fetch)
     dates = _dates(found)
     if exiftool.can_help(form, found, dates):
-        dates += exiftool.look(file, found)
+        try:
+            dates += exiftool.look(file, found)
+        except exiftool.NotAnswered as error:
+            raise ReadError(str(error)) from error
     motion = ""
     if form.name in _MOTION:
         motion = embedded_film(found.xmp, window, size, is_boxed=form.name != "jpeg")
@@ -78,8 +81,13 @@ def read(file: BinaryIO, name: bytes, size: int) -> Reading:
 
 
 def _sidecar(claim: Format, window: Window, size: int) -> Reading:
-    """What it states of the file that it belongs to; one that states nothing is no worse for it."""
+    """What it states of the file that it belongs to; one that states nothing is no worse for it.
+
+    What is no sidecar but for its name has no format.
+    """
     try:
+        if not sidecars.is_one(claim.name, window, size):
+            return Reading("", claim.kind)
         return Reading(
             claim.name,
             claim.kind,

@@ -91,8 +91,14 @@ class Reading:
 
 
 def not_read(name: bytes, why: str) -> Reading:
-    """Of a file of which nothing was read: what its name claims."""
+    """Of a file of which nothing was read: what its name claims.
+
+    Args:
+        why: it could not be read; "" where nobody has tried. The name alone makes no JSON a sidecar.
+    """
     claim = claimed(name)
     if claim is None:
         return Reading("", "photo", unreadable=why)
-    return Reading(claim.name, claim.kind, unreadable="" if claim.kind == "sidecar" else why)
+    if claim.kind == "sidecar":
+        return Reading("" if why and claim.name == "takeout" else claim.name, claim.kind)
+    return Reading(claim.name, claim.kind, unreadable=why)

@@ -49,15 +49,40 @@ def _jpeg_ends(read: Read, size: int) -> bool | None:
     bare = tail.rstrip(b"\x00")
     if bare.endswith(b"\xff\xd9"):
         return True
+    # What is in front of the first scan is left out: the Exif thumbnail there has an end of its own.
+    begin = _first_scan(read)
+    if begin is not None and begin >= size:
+        return False  # no scan has begun
+    tail = tail[max(0, (begin or 0) - max(0, size - _FAR)) :]
     if b"\xff\xd9" in tail or not bare:
         return None
     scan = tail.rfind(b"\xff\xda")
-    if scan < 0 and size <= _FAR:
-        return False  # all of the file, and no scan has begun
     # Inside a scan 0xFF is only ever followed by a stuffed zero, a restart marker or fill (T.81, B.1.1.5),
     # which does not stay true for long in anything else.
     is_scan = re.search(rb"\xff[^\x00\xd0-\xd7\xff]", tail[scan + 2 if scan >= 0 else 0 :]) is None
-    return False if is_scan and b"\xff" in tail else None
+    is_all = begin is not None and len(tail) == size - begin
+    return False if is_scan and (is_all or b"\xff" in tail) else None
+
+
+def _first_scan(read: Read) -> int | None:
+    """Where the header of the first scan ends, or the segment that the file's end cuts; None: unknown.
+
+    Source: ITU-T T.81, B.1.1.4.
+    """
+    offset = 2
+    for _ in range(_MOST_BOXES):
+        head = read(offset, 4)
+        if len(head) < 4:
+            return offset + 4
+        if head[:2] == b"\xff\xff":  # fill
+            offset += 1
+        elif head[0] != 0xFF or head[1] < 0xC0 or 0xD0 <= head[1] <= 0xD9:
+            return None
+        else:
+            offset += 2 + int.from_bytes(head[2:], "big")
+            if head[1] == 0xDA:
+                return offset
+    return None
 
 
 def _png_ends(read: Read, size: int) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +304,40 @@ def test_a_fragment_that_lies_about_its_length_costs_no_time() -> None:
     assert (found.damaged, believed(found)[1]) == ("its index is broken", BY_UTC)
 
 
+def test_a_header_that_was_counted_from_1970_is_read_as_it_was_meant() -> None:
+    meant = WHEN_UTC - (datetime(1970, 1, 1) - datetime(1904, 1, 1))  # noqa: DTZ001
+    found = reading(samples.mp4(meant, size=SIZE), "a.mp4")
+    assert believed(found) == ("movie header", BY_UTC, "medium")
+    assert [one.tag for one in found.candidates] == ["movie header"]  # the track's says the same
+    assert believed(reading(isobmff.sound({}, created=meant), "a.m4a"))[:2] == ("movie header", BY_UTC)
+    assert believed(reading(samples.mp4(datetime(1904, 1, 3), size=SIZE), "a.mp4"))[1] is None  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("program", "confidence"),
+    [("HandBrake 1.3.3 2020061300", "low"), ("Windows Movie Maker", "low"), ("Lavf59.27.100", "medium")],
+)
+def test_the_header_of_a_converted_film_tells_of_the_conversion(program: str, confidence: str) -> None:
+    data = isobmff.sound({"\xa9too": program}, created=WHEN_UTC, brand="isom")
+    assert believed(reading(data, "a.mp4")) == ("movie header", BY_UTC, confidence)
+    wrapped = played.matroska(program=program)
+    assert believed(reading(wrapped, "a.mkv")) == ("DateUTC", BY_UTC, confidence)
+
+
+def test_what_was_recorded_stays_firm_in_a_film_that_was_wrapped_anew() -> None:
+    found = reading(played.matroska(more="2021-07-10 20:39:25", program="mkvmerge v50.0.0"), "a.mkv")
+    assert believed(found) == ("content create date", WHEN, "medium")
+
+
+@pytest.mark.parametrize(
+    ("more", "confidence"), [(" Created on: 06/12/2019.", "low"), ("", "medium")], ids=["youtube", "pixel"]
+)
+def test_youtube_writes_when_it_converted(more: str, confidence: str) -> None:
+    title = f"ISO Media file produced by Google Inc.{more}"
+    data = isobmff.sound({}, created=WHEN_UTC, brand="isom", handler=title)
+    assert believed(reading(data, "a.mp4")) == ("movie header", BY_UTC, confidence)
+
+
 # --- AVI and WAV -------------------------------------------------------------------------------------
 
 
@@ -336,6 +370,24 @@ def test_an_avi_whose_date_is_that_of_a_day() -> None:
     found = reading(avi(idit="", info={"ICRD": "2020-08-28", "INAM": "A Day", "ISFT": "CanonMVI06"}), "a.avi")
     assert believed(found) == ("ICRD", datetime.fromisoformat("2020-08-28"), "low")
     assert (found.title, found.make) == ("A Day", "Canon")
+
+
+@pytest.mark.parametrize("words", ["2021/07/10/ 20:39", "2021/ 7/10  8:39PM", "2021:07:10 20:39:25"])
+def test_a_camera_that_tells_a_time_is_not_doubted(words: str) -> None:
+    tag, moment, confidence = believed(reading(avi(idit=words), "a.avi"))
+    assert (tag, moment and moment.replace(second=25), confidence) == ("IDIT", WHEN, "medium")
+
+
+def test_a_date_of_windows_in_an_avi() -> None:
+    ticks = (WHEN_UTC - datetime(1601, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 10
+
+    def told(text: str) -> tuple[str, datetime | None, str]:
+        return believed(reading(avi(idit="", info={"DTIM": text}), "a.avi"))
+
+    assert told(f"{ticks >> 32} {ticks & 0xFFFFFFFF}") == ("DTIM", BY_UTC, "low")
+    assert told("2021:07:10 20:39:25") == ("DTIM", WHEN, "medium")  # as some cameras have it
+    for text in ("0 0", "4294967295 4294967295", "9999999999 9999999999", "12345 67890 1", "1234 5678"):
+        assert told(text) == ("", None, "")
 
 
 def fixed(maker: bytes) -> bytes:
@@ -409,7 +461,42 @@ def test_the_date_of_a_memo_is_one() -> None:
     recorded = played.mp3({"TIT2": "Memo", "TDRC": "2021-07-10T20:39:25"})
     assert believed(reading(recorded, "a.mp3"))[1] == WHEN
     assert believed(reading(played.mp3({"TIT2": "Memo", "TDRC": "2021-07-10"}), "a.mp3")) == ("", None, "")
-    assert believed(reading(played.asf(picture=False), "a.wma")) == ("ASF creation date", BY_UTC, "medium")
+    bare = isobmff.sound({}, created=WHEN_UTC)
+    assert believed(reading(bare, "a.m4a")) == ("movie header", BY_UTC, "medium")
+
+
+SONG = {"TIT2": "The Title", "TPE1": "The Artist"}
+
+
+@pytest.mark.parametrize("texts", [SONG, {"TCON": "Techno"}, {"TIT2": "A", "TRCK": "3"}])
+def test_music_may_have_no_album(texts: dict[str, str]) -> None:
+    found = reading(played.mp3({**texts, "TDRC": "2021-07-10T20:39:25"}), "a.mp3")
+    assert believed(found) == ("", None, "")
+    song = isobmff.sound({"\xa9ART": "The Artist", "\xa9nam": "The Title"}, created=WHEN_UTC)
+    assert believed(reading(song, "a.m4a")) == ("movie header", BY_UTC, "low")
+    assert believed(reading(played.asf(picture=False), "a.wma")) == ("ASF creation date", BY_UTC, "low")
+
+
+def test_a_midnight_is_what_a_program_made_of_a_day() -> None:
+    recorded = played.mp3({"TIT2": "Memo", "TDRC": "2021-07-10T00:00:00"})
+    assert believed(reading(recorded, "a.mp3")) == ("", None, "")
+
+
+@pytest.mark.parametrize(
+    "more", [{"TCON": "Voice Memo"}, {**SONG, "TSSE": "Acme Recorder 3"}, {**SONG, "TSSE": "TASCAM DR-40"}]
+)
+def test_a_recorder_may_name_its_recordings(more: dict[str, str]) -> None:
+    found = reading(played.mp3({**more, "TDRC": "2021-07-10T20:39:25"}), "a.mp3")
+    assert believed(found) == ("content create date", WHEN, "medium")
+
+
+def test_a_field_recorder_is_told_by_its_name() -> None:
+    song = {"IART": "The Artist", "INAM": "The Title"}
+    data = played.wav(bext=("2021-07-10", "20:39:25"), info=song)
+    assert believed(reading(data, "a.wav")) == ("bext OriginationDate", WHEN, "low")
+    at = data.index(b"bext") + 8 + 256
+    named = data[:at] + b"ZOOM H5" + data[at + 7 :]
+    assert believed(reading(named, "a.wav")) == ("bext OriginationDate", WHEN, "medium")
 
 
 def test_the_date_of_a_film_from_a_shop_is_that_of_its_release() -> None:
@@ -465,6 +552,76 @@ def test_the_picture_on_a_cover_tells_no_date() -> None:
     broken = tag + b"\xff" * 300
     assert exif.parse(lambda offset, length: broken[offset : offset + length], broken.index(b"Exif") + 6)
     assert believed(reading(broken, "a.mp3")) == ("", None, "")
+
+
+# --- What stands in front of the sound ---------------------------------------------------------------
+
+
+def frame(name: str, content: bytes, version: int) -> bytes:
+    """A frame of ID3."""
+    if version == 2:
+        return name.encode() + len(content).to_bytes(3, "big") + content
+    length = played._synchsafe(len(content)) if version == 4 else struct.pack(">I", len(content))
+    return name.encode() + length + bytes(2) + content
+
+
+def tagged(version: int, size: int) -> bytes:
+    """An MP3 with two pictures of so many bytes in front of its texts."""
+    names = ("PIC", "TP1") if version == 2 else ("APIC", "TPE1")
+    begins = b"\0JPG\3\0" if version == 2 else b"\0image/jpeg\0\3\0"
+    picture = frame(names[0], begins + bytes(size), version)
+    content = picture * 2 + frame(names[1], b"\0The Artist", version) + bytes(50)
+    return b"ID3" + bytes([version, 0, 0]) + played._synchsafe(len(content)) + content + played.mp3({})[10:]
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+@pytest.mark.parametrize("size", [100, 6 << 20])
+def test_the_pictures_in_front_of_a_sound_cost_nothing(version: int, size: int) -> None:
+    data, got = tagged(version, size), 0
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal got
+            got += size or 0
+            return super().read(size)
+
+    found = read(Counted(data), b"a.mp3", len(data))
+    assert (found.unreadable, found.damaged, found.artist) == ("", "", "The Artist")
+    assert found.duration == pytest.approx(0.312)
+    assert got < 2 << 20
+
+
+@pytest.mark.parametrize("length", [b"\x7f\x7f\x7f\x7f", b"\xff\xff\xff\xff", bytes(4)])
+def test_a_picture_that_lies_about_its_length_does_no_harm(length: bytes) -> None:
+    data = tagged(4, 40_000)
+    at = data.index(b"APIC") + 4
+    found = reading(data[:at] + length + data[at + 4 :], "a.mp3")
+    assert (found.format, found.unreadable) == ("mp3", "")
+
+
+def test_pictures_may_stand_in_front_of_flac() -> None:
+    data = SAMPLES["flac"]()
+    picture = b"\6" + (12 << 20).to_bytes(3, "big") + bytes(12 << 20)
+    found = reading(data[:42] + picture + data[42:], "a.flac")
+    assert (found.unreadable, found.damaged, found.artist) == ("", "", "The Artist")
+
+
+def test_what_was_not_looked_at_is_not_called_unreadable() -> None:
+    data = SAMPLES["mp4"]()
+    at = data.index(b"moov") - 4
+    large = struct.pack(">I4s", 34 << 20, b"udta") + box("xxxx", bytes((34 << 20) - 16))
+    length = int.from_bytes(data[at : at + 4], "big") + len(large)
+    found = reading(data[:at] + struct.pack(">I4s", length, b"moov") + large + data[at + 8 :], "a.mp4")
+    assert (found.unreadable, found.damaged) == ("", mediainfo.UNSEEN)
+    assert (found.duration, believed(found)) == (1.0, ("movie header", BY_UTC, "low"))
+
+
+def test_a_stream_may_start_anywhere() -> None:
+    stream = played.mts()[100:]
+    assert believed(reading(stream, "a.mts"))[:2] == ("MDPM", WHEN)
+    for data in (b"\0" * 1000 + played.mp3({})[10:], played.mp3({})[210:]):
+        assert reading(data, "a.mp3").unreadable == ""
+    assert reading(played.mpg()[7:], "a.mpg").unreadable == ""
 
 
 def test_full_boxes_are_no_obstacle() -> None:

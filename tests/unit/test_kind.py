@@ -104,7 +104,17 @@ EBML = b"\x1aE\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82"
         (b"x", b"RIFF\x10\0\0\0CDXA", None),
         (b"x", (b"G" + bytes(187)) * 9, "mts"),
         (b"x", (bytes(4) + b"G" + bytes(187)) * 9, "mts"),
+        (b"x.mts", bytes(100) + (b"G" + bytes(187)) * 9, "mts"),
+        (b"x.m2ts", bytes(99) + (b"G" + bytes(191)) * 9, "mts"),
+        (b"x.mts", b"G" + bytes(375) + (b"G" + bytes(187)) * 9, "mts"),
+        (b"x.mts", bytes(4096), None),
+        (b"x.mts", b"G" + bytes(187), None),
+        (b"x.jpg", bytes(100) + (b"G" + bytes(187)) * 9, None),
         (b"x", b"\0\0\1\xba!", "mpg"),
+        (b"x.mpg", bytes(50) + b"\0\0\1\xba!", "mpg"),
+        (b"x.mpg", bytes(50) + b"\0\0\1\xb3", "mpg"),
+        (b"x.mpg", bytes(50) + b"\0\0\1\xba\xff\0\0\1\xe0", None),
+        (b"x", bytes(50) + b"\0\0\1\xba!", None),
         (b"x", ASF_VIDEO + ASF_AUDIO, "wmv"),
         (b"x", ASF_AUDIO, "wma"),
         (b"x.wma", ASF, "wma"),
@@ -114,6 +124,14 @@ EBML = b"\x1aE\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82"
         (b"x", FRAME * 3, "mp3"),
         (b"x", FRAME, "mp3"),
         (b"x", FRAME[:4] + b"and then something else" * 60, None),
+        (b"x.mp3", bytes(1000) + FRAME * 9, "mp3"),
+        (b"x.mp3", FRAME[200:] + FRAME * 9, "mp3"),
+        (b"x.mp3", FRAME + b"\0" + FRAME * 9, "mp3"),
+        (b"x.mp3", b"APETAGEX" + bytes(4088), "mp3"),
+        (b"x.mp3", bytes(1000) + FRAME * 2 + bytes(3000), None),
+        (b"x.mp3", bytes(3900) + FRAME * 2, None),
+        (b"x.mp3", b"\xff" * 4096, None),
+        (b"x", bytes(1000) + FRAME * 9, None),
         (b"x", b"fLaC\0", "flac"),
         (b"x", b"OggS" + bytes(24) + b"\1vorbis", "ogg"),
         (b"x", b"OggS" + bytes(24) + b"OpusHead", "opus"),
@@ -196,6 +214,23 @@ def test_a_large_baseline_jpeg_that_is_cut_in_its_scan() -> None:
     data = samples.jpeg(WHEN, size=(2400, 1800), quality=95)
     assert len(data) > 200_000
     assert whole("jpeg", data[: len(data) // 2]) is False
+
+
+@pytest.mark.parametrize("part", [0.97, 0.7, 0.4])
+def test_the_end_of_a_thumbnail_is_not_that_of_the_picture(part: float) -> None:
+    thumbnail = samples.plain_jpeg(size=(64, 48))
+    data = samples.plain_jpeg(size=(256, 192))
+    held = b"\xff\xe1" + (2 + len(thumbnail)).to_bytes(2, "big") + thumbnail
+    data = data[:2] + held + data[2:]
+    assert whole("jpeg", data) is True
+    assert whole("jpeg", data[: int(len(data) * part)]) is False
+    assert whole("jpeg", data[: 2 + len(held) - 5]) is False
+    assert whole("jpeg", data + thumbnail + b"trailer") is None
+
+
+def test_a_jpeg_whose_segments_make_no_sense() -> None:
+    data = samples.plain_jpeg(size=(64, 48))
+    assert whole("jpeg", data[:2] + b"\x01\x02\x03\x04" + data[2:] + b"trailer") is None
 
 
 def test_what_cannot_be_told() -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import json
 import struct
-import subprocess
-import sys
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from mediad.media.__main__ import DescriptorFile
 from mediad.media.conclude import conclude
 from mediad.media.dates import DateSettings
+from mediad.media.films import isobmff
 from mediad.media.formats import FORMATS
 from mediad.media.found import Found
-from mediad.media.pictures import exiftool, flir
-from mediad.media.pictures.exif import Tags
+from mediad.media.pictures import flir, images, png
+from mediad.media.pictures import heif as heif_reader
+from mediad.media.pictures.readers import READERS
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
 from tests import rawsamples, samples
@@ -156,6 +155,22 @@ def test_heic_pictures_without_a_size(associated: bytes) -> None:
     assert reading(heif(SPATIAL, associated=associated)).width is None
 
 
+def test_what_libheif_refuses_is_a_picture_where_its_size_is_told() -> None:
+    found = reading(heif(SPATIAL, associated=b"\0\2\1\1"))
+    assert found.damaged
+    assert not found.unreadable
+    assert reading(heif(SPATIAL, associated=b"")).unreadable
+
+
+@pytest.mark.parametrize("brand", [b"hevc", b"msf1"])
+def test_a_sequence_of_pictures_needs_no_primary_one(brand: bytes) -> None:
+    head = box("ftyp", brand + bytes(4) + b"msf1hevc")
+    found = reading(head + box("moov", box("mvhd", bytes(100)), box("trak", bytes(8))))
+    assert found.damaged
+    assert not found.unreadable
+    assert reading(head + box("moov", box("mvhd", bytes(100)))).unreadable
+
+
 @pytest.mark.parametrize("form", ["jxl", "jp2", "psd", "raf", "x3f", "cr3"])
 def test_a_missing_end_is_noticed(form: str) -> None:
     data = PICTURES[form][0]()
@@ -175,6 +190,89 @@ def test_profiles_in_png_text(kind: bytes, data: bytes, tag: str) -> None:
     chunk = struct.pack(">I4s", len(text), b"tEXt") + text + bytes(4)
     plain = samples.png(size=(16, 16))
     assert dated(reading(plain[:33] + chunk + plain[33:]), tag).moment == TAKEN
+
+
+def packed(keyword: bytes, text: bytes) -> bytes:
+    """A zTXt chunk."""
+    data = keyword + b"\0\0" + zlib.compress(text)
+    return struct.pack(">I4s", len(data), b"zTXt") + data + bytes(4)
+
+
+@pytest.mark.parametrize("keyword", [b"Software", b"Raw profile type iptc"])
+def test_all_texts_of_a_png_have_one_bound(monkeypatch: pytest.MonkeyPatch, keyword: bytes) -> None:
+    plain, inflated = samples.png(size=(16, 16)), 0
+    real = zlib.decompressobj
+
+    class Counting:
+        def decompress(self, data: bytes, most: int) -> bytes:
+            nonlocal inflated
+            text = real().decompress(data, most)
+            inflated += len(text)
+            return text
+
+    monkeypatch.setattr(png.zlib, "decompressobj", Counting)  # type: ignore[attr-defined]
+    bomb = packed(keyword, b"\nA Program\n1\n".ljust(1 << 20))
+    found = reading(plain[:33] + 50 * bomb + plain[33:])
+    assert (found.width, found.damaged) == (16, "")
+    assert 1 << 20 <= inflated <= 4 << 20
+    assert found.software == ("A Program\n1".replace("\n", " ") if keyword == b"Software" else "")
+
+
+def test_the_first_text_of_a_png_counts() -> None:
+    plain = samples.png(size=(16, 16))
+    found = reading(plain[:33] + packed(b"Software", b"One") + packed(b"Software", b"Two") + plain[33:])
+    assert found.software == "One"
+
+
+def test_a_png_without_its_header_is_damaged() -> None:
+    data = samples.png(TAKEN, size=(16, 16)).replace(b"IHDR", b"IHDr", 1)
+    found = reading(data)
+    assert (found.damaged, bool(found.candidates)) == ("no picture in it", True)
+    assert reading(samples.png(size=(16, 16)).replace(b"IHDR", b"IHDr", 1)).unreadable
+
+
+def test_all_blocks_of_a_gif_have_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_MOST_BLOCKS", 1000)
+    data, reads = samples.gif(size=(16, 16))[:6] + struct.pack("<HHBBB", 16, 16, 0, 0, 0), 0
+    data += (b"\x21\xfe" + b"\1a" * 400 + b"\0") * 50
+
+    def fetch(offset: int, length: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return data[offset : offset + length]
+
+    assert images.read_gif(fetch).width == 16
+    assert 1000 <= reads < 1100
+
+
+@pytest.mark.parametrize(
+    ("form", "boxes"),
+    [
+        ("jp2", box("jp2h", box("free") * 100)),
+        ("cr3", box("moov", box("free") * 100)),
+        ("mp4", box("moov", box("free") * 100)),
+        ("mp4", box("moov", box("udta", box("free") * 100))),
+    ],
+)
+def test_boxes_inside_each_other_have_one_bound(
+    monkeypatch: pytest.MonkeyPatch, form: str, boxes: bytes
+) -> None:
+    from mediad.media import boxes as module
+
+    monkeypatch.setattr(module, "_MOST_STEPS", 1000)
+    data, steps = boxes * 200, 0
+
+    def fetch(offset: int, length: int) -> bytes:
+        nonlocal steps
+        steps += length == 16
+        return data[offset : offset + length]
+
+    found = Found()
+    if form == "mp4":
+        isobmff.read_boxes(fetch, len(data), found)  # type: ignore[arg-type]
+    else:
+        READERS[form](fetch, len(data))
+    assert steps <= 1000
 
 
 # --- IPTC, FLIR, motion photos -------------------------------------------------------------------
@@ -263,104 +361,9 @@ def test_motion_photos(data: bytes, told: str) -> None:
     assert json.loads(facts.evidence).get("motion", "") == told
 
 
-# --- ExifTool ------------------------------------------------------------------------------------
-
-UNDATED = Found(True, tags=Tags({0x927C: b"note"}))
-DATE = Candidate("exif", "DateTimeOriginal", "", TAKEN)
-ZERO = Candidate("exif", "DateTimeOriginal", "0000:00:00 00:00:00", None)
-CHANGED = Candidate("exif", "ModifyDate", "", TAKEN)
-
-
-@pytest.mark.parametrize(
-    ("form", "found", "dates", "wanted"),
-    [
-        ("jpeg", UNDATED, [], True),
-        ("jpeg", UNDATED, [CHANGED], True),
-        ("jpeg", UNDATED, [DATE], False),
-        ("jpeg", UNDATED, [ZERO], False),
-        ("png", Found(True), [], False),
-        ("gif", Found(True), [], False),
-        ("jxl", Found(True, sealed=True), [], True),
-        ("nef", Found(True), [ZERO], True),
-        ("nef", Found(True), [DATE], False),
-        ("mp4", UNDATED, [], False),
-    ],
-)
-def test_what_gets_a_process(form: str, found: Found, dates: list[Candidate], wanted: bool) -> None:
-    assert exiftool.can_help(FORMATS[form], found, dates) == wanted
-
-
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> tuple[list[Candidate], Found]:
-    """What a stand-in for ExifTool, a Python program, tells of a file."""
-    program = tmp_path / "exiftool"
-    program.write_text(f"#!{sys.executable} -IS\nimport sys\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(exiftool, "_program", lambda: str(program))
-    (tmp_path / "x").write_bytes(b"the file's content")
-    found = Found(True)
-    with (tmp_path / "x").open("rb") as stream:
-        stream.seek(5)
-        told = exiftool.look(DescriptorFile(stream.fileno(), 18), found)  # type: ignore[arg-type]
-        assert stream.tell() == 5, "the offset is shared with the daemon"
-    return told, found
-
-
-def test_what_it_says_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = (
-        "assert open(sys.argv[-1]).read() == 'the file\\'s content'\n"
-        'print(\'[{"SourceFile":"x","Casio:DateTimeOriginal":"2021:07:10 20:39:25.5+02:00",'
-        '"IFD0:Make":"Acme","IFD0:ImageWidth":60,"IFD0:ImageHeight":40,"IFD0:Model":["no text"]}]\')'
-    )
-    told, found = asked(monkeypatch, tmp_path, script)
-    assert [(one.tag, one.moment, one.offset_minutes) for one in told] == [
-        ("Casio:DateTimeOriginal", TAKEN + timedelta(milliseconds=500), 120)
-    ]
-    assert (found.make, found.model, found.width, found.height) == ("Acme", "", 60, 40)
-
-
-@pytest.mark.parametrize(
-    "script",
-    ["", "print('[' * 9999)", "print('{}')", "print('[1]')", "print('x' * 99999)", "sys.exit(3)", "1/0"],
-)
-def test_what_makes_no_sense_is_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
-    assert asked(monkeypatch, tmp_path, script) == ([], Found(True))
-
-
-def test_it_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(exiftool, "_LIMIT", 0.2)
-    script = "import os, time\nopen(sys.argv[0] + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(99)"
-    assert asked(monkeypatch, tmp_path, script)[0] == []
-
-
-def test_without_it_or_a_descriptor_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exiftool, "_program", lambda: None)
-    with Path("/dev/null").open("rb") as stream:
-        assert exiftool.look(stream, Found()) == []
-    assert exiftool.look(io.BytesIO(), Found()) == []
-
-
-def test_the_real_one_agrees(tmp_path: Path) -> None:
-    program = exiftool._program()
-    if program is None:
-        pytest.skip("there is no exiftool here")
-    (tmp_path / "x.nef").write_bytes(rawsamples.nested("NIKON CORPORATION"))
-    told = subprocess.run(
-        [program, "-j", "-n", "-DateTimeOriginal", "-Make", "-ImageSize", str(tmp_path / "x.nef")],
-        capture_output=True,
-        check=True,
-    )
-    found = json.loads(told.stdout)[0]
-    assert found["DateTimeOriginal"] == f"{TAKEN:%Y:%m:%d %H:%M:%S}"
-    assert found["ImageSize"] == f"{SIZE[0]} {SIZE[1]}"
-
-
-def test_it_finds_the_date_that_we_do_not_look_for(tmp_path: Path) -> None:
-    if exiftool._program() is None:
-        pytest.skip("there is no exiftool here")
-    path = tmp_path / "x.nef"
-    inner: dict[int, int | str] = {0x00FE: 0, 0x0100: 60, 0x0101: 40, 0x9003: f"{TAKEN:%Y:%m:%d %H:%M:%S}"}
-    path.write_bytes(rawsamples.tiff({0x010F: MAKE, 0x00FE: 1}, inner=[inner]))
-    with path.open("rb") as stream:
-        size = path.stat().st_size
-        found = read(DescriptorFile(stream.fileno(), size), b"x.nef", size)  # type: ignore[arg-type]
-    assert [(one.tag, one.moment) for one in found.candidates] == [("SubIFD:DateTimeOriginal", TAKEN)]
+def test_the_message_of_libheif_ends_with_a_whole_word() -> None:
+    told = heif_reader._short(ValueError("Invalid input:\n" + "outside of file bounds " * 9))
+    assert len(told) <= 120
+    assert told.startswith("Invalid input: outside of")
+    assert told.removesuffix(" ...").rpartition(" ")[2] in ("outside", "of", "file", "bounds")
+    assert heif_reader._short(ValueError("")) == "ValueError"

@@ -2,21 +2,24 @@
 
 The date in the tags of music is when it was released, which is no capture date at all, and the one in the
 header of its container is when it was copied; those of a voice memo or of a field recorder are when it was
-recorded. What has an album, or a number on one, is music.
+recorded. What has an album, or a number on one, is music; so is what has a genre, or an artist and a title,
+unless a recorder made it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import time
 from functools import partial
 
-from mediad.media.films import isobmff, mediainfo, riff
+from mediad.media.films import covers, isobmff, mediainfo, riff
 from mediad.media.films.mediainfo import Told, text
 from mediad.media.found import Found, Window
 from mediad.media.pictures.exif import Tags
 from mediad.media.reading import Candidate
-from mediad.media.stamps import iso_candidate, utc_candidate
+from mediad.media.stamps import iso_candidate
 
 RELEASED = "when it was released, not recorded"
 COPIED = "when this copy of what was published was made"
@@ -24,7 +27,12 @@ COPIED = "when this copy of what was published was made"
 RELEASE = "release date"
 """The tag of dates that are never believed."""
 
-_HEADERS = ("movie header", "track header", "ASF creation date")
+_HEADERS = ("movie header", "track header", "ASF creation date", "bext OriginationDate")
+# What recorders call themselves, or their recordings.
+_RECORDER = re.compile(
+    r"voice ?memo|voice ?rec|recorder|dicta|tascam|zoom|olympus|marantz|edirol|roland|sounddev|sony|philips",
+    re.IGNORECASE,
+)
 
 
 def read_sound(
@@ -35,24 +43,16 @@ def read_sound(
     Args:
         size: the file's length in bytes. thoroughly, corrections: see `mediainfo.tell`.
     """
-    found = Found(tags=Tags())  # not searched for Exif: it would be that of a picture on the cover
-    told = mediainfo.tell(
-        window, size, most=mediainfo.MOST_OF_SOUND, thoroughly=thoroughly, corrections=corrections
-    )
-    mediainfo.fill(told, found)
-    found.width = found.height = found.orientation = None
-    found.make = text(told.extra, "make") or text(told.extra, "com_android_manufacturer")
-    found.model = text(told.extra, "model") or text(told.extra, "com_android_model")
-    found.candidates += _dates(told)
-    return _judged(found)
+    told, found = _begin(window, size, thoroughly=thoroughly, corrections=corrections)
+    return _judged(told, found)
 
 
 def read_wav(window: Window, size: int) -> Found:
     """The same of a WAV, whose dates and tags stand in chunks of their own."""
-    found = read_sound(window, size)
+    told, found = _begin(window, size)
     found.candidates.clear()
     riff.read_chunks(window, size, found)
-    return _judged(found)
+    return _judged(told, found)
 
 
 def read_m4a(window: Window, size: int) -> Found:
@@ -72,6 +72,24 @@ READERS: dict[str, Callable[[Window, int], Found]] = {
 """The reader of each format."""
 
 
+def _begin(
+    window: Window, size: int, *, thoroughly: bool = False, corrections: Mapping[int, bytes] | None = None
+) -> tuple[Told, Found]:
+    """What libmediainfo tells, with dates as they stand there."""
+    found = Found(tags=Tags())  # not searched for Exif: it would be that of a picture on the cover
+    most = mediainfo.MOST_OF_SOUND + covers.in_flac(window)
+    shown, length, shorter = covers.without(window, size)
+    told = mediainfo.tell(
+        shown, length, most=most, thoroughly=thoroughly, corrections={**shorter, **(corrections or {})}
+    )
+    mediainfo.fill(told, found)
+    found.width = found.height = found.orientation = None
+    found.make = text(told.extra, "make") or text(told.extra, "com_android_manufacturer")
+    found.model = text(told.extra, "model") or text(told.extra, "com_android_model")
+    found.candidates += _dates(told)
+    return told, found
+
+
 def _dates(told: Told) -> list[Candidate]:
     found = []
     created = text(told.extra, "com_apple_quicktime_creationdate")
@@ -80,26 +98,33 @@ def _dates(told: Told) -> list[Candidate]:
     recorded = text(told.general, "Recorded_Date")
     if recorded and recorded != created:
         found.append(iso_candidate("quicktime", "content create date", recorded))
-    header = text(told.general, "Encoded_Date")
-    if header:
-        is_asf = text(told.general, "Format") == "Windows Media"
-        found.append(utc_candidate("quicktime", "ASF creation date" if is_asf else "movie header", header))
-    return found
+    is_asf = text(told.general, "Format") == "Windows Media"
+    header = mediainfo.header_date(told.general, "ASF creation date" if is_asf else "movie header")
+    return [*found, header] if header is not None else found
 
 
-def _judged(found: Found) -> Found:
+def _judged(told: Told, found: Found) -> Found:
     """What its dates are worth, by whether it is music."""
     is_memo = "voicememo" in found.software.casefold()  # iTunes puts these on an album, too
-    if not is_memo and (found.album or found.track):
+    genre = text(told.general, "Genre")
+    programs = (text(told.general, name) for name in ("EncodedBy", "Encoded_Library"))
+    is_recorded = found.make or any(map(_RECORDER.search, (found.software, genre, *programs)))
+    is_named = not is_recorded and (genre or (found.artist and found.title))
+    if not is_memo and (found.album or found.track or is_named):
         published(found)
     # Nobody names a day, let alone a year, to say when a memo was recorded.
     found.candidates = [
         replace(candidate, tag=RELEASE, doubt=RELEASED)
-        if candidate.tag not in _HEADERS and (candidate.doubt or candidate.moment is None)
+        if candidate.tag not in _HEADERS and _is_day(candidate)
         else candidate
         for candidate in found.candidates
     ]
     return found
+
+
+def _is_day(candidate: Candidate) -> bool:
+    """No more than a day, or not even that; programs add a midnight to days."""
+    return bool(candidate.doubt) or candidate.moment is None or candidate.moment.time() == time.min
 
 
 def published(found: Found) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mediad.media.found import Window
+from mediad.media.kind import packets
 from mediad.media.reading import Candidate
 
 _SEARCHED = 1 << 19
@@ -34,9 +35,9 @@ def recorded(window: Window) -> tuple[Candidate | None, str]:
 
 def _streams(data: bytes) -> list[bytes]:
     """What the packets of each stream carry, without what H.264 puts in to avoid start codes."""
-    offset, stride = (0, 188) if data[:1] == data[188:189] == b"\x47" else (4, 192)
+    offset, stride = packets(data)
     streams: dict[int, bytearray] = {}
-    for at in range(offset, len(data) - 187, stride):
+    for at in range(offset, len(data) - 187, stride or len(data)):
         packet = data[at : at + 188]
         start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
         if packet[0] == 0x47 and packet[3] & 0x10:

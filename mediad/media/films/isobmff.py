@@ -9,18 +9,21 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from mediad.media import xmp
-from mediad.media.boxes import XMP_UUID, walk
+from mediad.media.boxes import XMP_UUID, Steps, steps, walk
 from mediad.media.films.makers import bare_exif, embedded_exif, join, maker_in, nikon_records
-from mediad.media.films.mediainfo import LONGEST_RECORDING
+from mediad.media.films.mediainfo import LONGEST_RECORDING, header_date
 from mediad.media.found import Found, Window
 from mediad.media.pictures.exif import clean
 from mediad.media.pictures.tiff import Fetch
+from mediad.media.reading import Candidate
 from mediad.media.stamps import iso_candidate
 
 _MOST_LEAVES = 4096
 _LONGEST = 1 << 20
+_ZERO = datetime(1904, 1, 1)  # noqa: DTZ001 - UTC by definition
 _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 # Sony XAVC keeps a NonRealTimeMeta document with the local time and its offset in a box of its own.
 _SONY_DATE = re.compile(rb"<CreationDate\s+value=\"([0-9T:+\-]{19,25})\"")
@@ -55,13 +58,14 @@ _CANON_LEAD = re.compile(rb"\x00{4}..", re.DOTALL)
 
 def read_boxes(window: Window, size: int, found: Found) -> None:
     """Adds to `found` what the boxes of a film tell."""
-    for name, start, length in walk(window, 0, size):
+    left = steps()
+    for name, start, length in walk(window, 0, size, left):
         if name == b"uuid" and window(start, 16) == XMP_UUID:
             found.xmp = window(start + 16, min(length - 16, xmp.LONGEST))
         elif name == b"meta":
             _sony(window(start, min(length, _LONGEST)), found)
         elif name == b"moov":
-            _movie(window, start, length, found)
+            _movie(window, start, length, found, left)
 
 
 def true_counts(window: Window, size: int) -> dict[int, bytes]:
@@ -100,16 +104,19 @@ def _leaves(window: Window, size: int) -> Iterator[tuple[bytes, int, int]]:
                     yield name, start, length
 
 
-def _movie(window: Window, start: int, length: int, found: Found) -> None:
-    for name, inner, size in walk(window, start, start + length):
+def _movie(window: Window, start: int, length: int, found: Found, left: Steps) -> None:
+    for name, inner, size in walk(window, start, start + length, left):
         if name == b"udta":
-            _user_data(window(inner, min(size, _LONGEST)), found)
+            _user_data(window(inner, min(size, _LONGEST)), found, left)
         elif name == b"uuid" and window(inner, 16) == _CANON_UUID:
-            _user_data(window(inner + 16, min(size - 16, _LONGEST)), found)
+            _user_data(window(inner + 16, min(size - 16, _LONGEST)), found, left)
         elif name == b"meta":
             _sony(window(inner, min(size, _LONGEST)), found)
         elif name == b"mvhd" and found.duration is None:
-            found.duration = _duration(window(inner, 32).ljust(32, b"\0"))
+            header = window(inner, 32).ljust(32, b"\0")
+            found.duration = _duration(header)
+            created = None if any(one.tag == "movie header" for one in found.candidates) else _created(header)
+            found.candidates += [created] if created is not None else []
 
 
 def _duration(header: bytes) -> float | None:
@@ -120,11 +127,20 @@ def _duration(header: bytes) -> float | None:
     return ticks / scale if scale and not unknown and ticks / scale < LONGEST_RECORDING else None
 
 
-def _user_data(data: bytes, found: Found) -> None:
+def _created(header: bytes) -> Candidate | None:
+    """The date there, where libmediainfo did not get that far."""
+    seconds = int.from_bytes(header[4:12] if header[:1] == b"\1" else header[4:8], "big")
+    if not 0 < seconds < 1 << 33:
+        return None
+    moment = _ZERO + timedelta(seconds=seconds)
+    return header_date({"Encoded_Date": f"{moment:%Y-%m-%d %H:%M:%S} UTC"}, "movie header")
+
+
+def _user_data(data: bytes, found: Found, left: Steps) -> None:
     """The children of `udta`, most of them by the rules of one maker."""
     boxes = [
         (name, data[start : start + length])
-        for name, start, length in walk(Window(_bytes(data)), 0, len(data))
+        for name, start, length in walk(Window(_bytes(data)), 0, len(data), left)
     ]
     for name, content in boxes:
         _one(name, content, found)

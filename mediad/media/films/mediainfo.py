@@ -6,12 +6,15 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
-from mediad.media.found import Found, Window
+from mediad.media.found import Found
 from mediad.media.pictures.exif import clean
-from mediad.media.reading import MOST_TRACKS
+from mediad.media.pictures.tiff import Fetch
+from mediad.media.reading import MOST_TRACKS, Candidate
+from mediad.media.stamps import utc_candidate
 
 LONGEST_TAG = 128
 """How much of an artist, album or title is kept, in characters."""
@@ -28,9 +31,12 @@ MOST_OF_STREAM = 24 << 20
 MOST_OF_SOUND = 8 << 20
 """The same of a sound, in whose frames the library searches slowly; pictures that come with it fit in."""
 
+UNSEEN = "so much stands in front of its tracks that they were not looked at"
+
 _AT_ONCE = 65536
 _LONGEST_TELLING = 16 << 20
 _STREAMS = ("Video", "Audio", "Other", "Text")
+_QUICKTIME_ZERO, _UNIX_ZERO = date(1904, 1, 1), date(1970, 1, 1)
 _ROTATIONS = {90: 6, 180: 3, 270: 8}  # clockwise, as Exif's Orientation has them
 
 
@@ -41,11 +47,13 @@ class Told:
     Attributes:
         general: of the file as a whole. extra: its free tags, by their names in lower case.
         streams: what can be played.
+        cut_short: there was more that it wanted to read than it may.
     """
 
     general: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     streams: list[dict[str, Any]] = field(default_factory=list)
+    cut_short: bool = False
 
     def of_type(self, name: str) -> dict[str, Any]:
         """The first stream of a type ("Video", "Audio"), or an empty one."""
@@ -53,7 +61,7 @@ class Told:
 
 
 def tell(
-    window: Window,
+    window: Fetch,
     size: int,
     *,
     most: int,
@@ -70,8 +78,9 @@ def tell(
     from pymediainfo import MediaInfo  # loaded only where a film comes: it costs memory and start-up time
 
     speed = 0.5 if thoroughly else 0
+    bounded = _Bounded(window, size, most, corrections or {})
     told = MediaInfo.parse(
-        _Bounded(window, size, most, corrections or {}),
+        bounded,
         output="JSON",
         parse_speed=speed,
         full=False,
@@ -84,19 +93,24 @@ def tell(
         general,
         {str(key).lower(): value for key, value in extra.items()} if isinstance(extra, dict) else {},
         [track for track in tracks if track.get("@type") in _STREAMS],
+        bounded.is_spent,
     )
 
 
 class _Bounded(io.RawIOBase):
     """The file as libmediainfo sees it: through the window, and ending once enough of it was read."""
 
-    def __init__(self, window: Window, size: int, most: int, corrections: Mapping[int, bytes]) -> None:
+    def __init__(self, window: Fetch, size: int, most: int, corrections: Mapping[int, bytes]) -> None:
         super().__init__()
         self._window = window
         self._size = size
         self._offset = 0
         self._left = most
         self._corrections = corrections
+
+    @property
+    def is_spent(self) -> bool:
+        return self._left <= 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._size}[whence]
@@ -137,6 +151,20 @@ def text(track: dict[str, Any], key: str, limit: int = 64) -> str:
     return clean(value[:limit].encode("utf-8", "replace"), limit) if isinstance(value, str) else ""
 
 
+def header_date(track: dict[str, Any], tag: str) -> Candidate | None:
+    """The date in the header of a container, which is UTC, or None if there is none.
+
+    One of QuickTime's before 1970 was counted from 1970 instead of 1904: Android did so until version 4.
+    """
+    written = text(track, "Encoded_Date")
+    if not written:
+        return None
+    candidate = utc_candidate("quicktime", tag, written)
+    if candidate.moment is None or not tag.endswith("header") or candidate.moment.year >= _UNIX_ZERO.year:
+        return candidate
+    return replace(candidate, moment=candidate.moment + (_UNIX_ZERO - _QUICKTIME_ZERO))
+
+
 def number(track: dict[str, Any], key: str) -> float | None:
     """A field's number where it is one that a recording can have, else None."""
     value = track.get(key)
@@ -157,8 +185,10 @@ def first_number(value: str) -> int | None:
 def fill(told: Told, found: Found) -> None:
     """What is told alike of every container: duration, dimensions, rotation, tags, program."""
     general, picture = told.general, told.of_type("Video")
-    found.sound = bool(told.streams)
-    found.problem = found.problem or ("" if told.streams else "no track in it")
+    # Where it saw only a part, that there is no track in that part says nothing of the rest.
+    found.sound = bool(told.streams) or told.cut_short
+    if not told.streams:
+        found.problem = found.problem or (UNSEEN if told.cut_short else "no track in it")
     found.duration = number(general, "Duration") or number(picture, "Duration")
     width, height = number(picture, "Width"), number(picture, "Height")
     found.width = int(width) if width else None

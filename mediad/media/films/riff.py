@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mediad.media.films.makers import bare_exif, join, nikon_avi_records
@@ -43,6 +43,11 @@ _NUMBERS = re.compile(
     r"(\d{4})[:/.\-] ?(\d\d?)[:/.\-] ?(\d\d?)/?[T ]+(\d\d?): ?(\d\d)(?::(\d\d))? *([AP])?",
     re.ASCII | re.IGNORECASE,
 )
+
+
+_FILETIME = re.compile(r"(\d{1,10}) (\d{1,10})", re.ASCII)  # its upper and its lower half
+_FILETIME_ZERO = datetime(1601, 1, 1)  # noqa: DTZ001 - UTC by definition
+UNKNOWN_CLOCK = "nobody says whether it is local time or UTC"
 
 
 @dataclass(slots=True)
@@ -114,14 +119,16 @@ def _tags(kept: _Kept, found: Found) -> None:
             setattr(found, attribute, value)
     numbers = (first_number(kept.text(name)) for name in sorted(_TRACKS))
     found.track = next((number for number in numbers if number is not None), found.track)
+    found.software = found.software or clean(kept.chunks.get(b"bext", b"")[256:288])  # Originator
     if not found.make and found.software.startswith("CanonMVI"):
         found.make = "Canon"
 
 
 def _dates(kept: _Kept) -> Iterator[Candidate]:
-    for name in (b"IDIT", b"DTIM"):
-        if text := kept.text(name):
-            yield _camera_date(name.decode("ascii"), text)
+    if text := kept.text(b"IDIT"):
+        yield _camera_date("IDIT", text)
+    if text := kept.text(b"DTIM"):
+        yield _filetime(text) or _camera_date("DTIM", text)
     bext = kept.chunks.get(b"bext", b"")
     if day := clean(bext[320:330]):
         # Separators are free: "2021-07-10", "2021:07:10", "2021_07_10".
@@ -134,8 +141,23 @@ def _dates(kept: _Kept) -> Iterator[Candidate]:
 
 def _camera_date(tag: str, text: str) -> Candidate:
     """A local date, however the camera writes it."""
-    plain = exif_candidate(tag, text)
-    return Candidate("quicktime", tag, plain.raw, camera_moment(text) or plain.moment, doubt=plain.doubt)
+    plain, moment = exif_candidate(tag, text), camera_moment(text)
+    if moment is None:
+        return replace(plain, source="quicktime")
+    return Candidate("quicktime", tag, plain.raw, moment)
+
+
+def _filetime(text: str) -> Candidate | None:
+    """Windows' time in two numbers (ExifTool's RIFF tables, DTIM), or None if it is written as others are."""
+    match = _FILETIME.fullmatch(text)
+    if match is None:
+        return None
+    ticks = int(match[1]) << 32 | int(match[2])
+    try:
+        moment = _FILETIME_ZERO + timedelta(microseconds=ticks // 10) if ticks else None
+    except OverflowError:
+        moment = None
+    return Candidate("quicktime", "DTIM", text, moment, utc=True, doubt=UNKNOWN_CLOCK)
 
 
 def camera_moment(text: str) -> datetime | None:

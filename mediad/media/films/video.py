@@ -5,17 +5,27 @@ libmediainfo reads them all; what it leaves out is read by boxes (`isobmff`) and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from mediad.media.films import avchd, isobmff, mediainfo, riff
 from mediad.media.films.audio import published
 from mediad.media.films.makers import maker_in
 from mediad.media.films.mediainfo import Told, text
 from mediad.media.found import Found, Window
-from mediad.media.stamps import iso_candidate, utc_candidate
+from mediad.media.stamps import iso_candidate
 
+ENCODED = "when a program made this copy, not when it was filmed"
+
+# Programs that cut, convert and wrap films, and then write the present into the header. FFmpeg (Lavf) does
+# not: what stands there in its films, it has copied. YouTube says in each track when; Pixel phones do not.
+_ENCODERS = re.compile(
+    r"handbrake|mkvmerge|mkvtoolnix|makemkv|movie ?maker|gpac|mp4box|mp4creator|divx|virtualdub|avidemux"
+    r"|premiere|adobe media encoder|after effects|final cut|imovie|resolve|vegas|camtasia|powerdirector"
+    r"|filmora|movavi|xmedia recode|staxrip|kdenlive|shotcut|capcut|inshot|google inc\. created on",
+    re.IGNORECASE,
+)
 _KEYS = "com_apple_quicktime_"
 # Handlers of tracks that tell who wrote the film, where nothing else does.
 _HANDLERS = (("gopro", "GoPro"), ("dji", "DJI"), ("insta360", "Insta360"))
@@ -30,10 +40,7 @@ def read_isobmff(window: Window, size: int) -> Found:
     lies = isobmff.true_counts(window, size)
     told, found = _begin(window, size, most=mediainfo.MOST_OF_INDEX, corrections=lies)
     found.problem = found.problem or ("its index is broken" if lies else "")
-    header = text(told.general, "Encoded_Date")
-    if header:
-        found.candidates.append(utc_candidate("quicktime", "movie header", header))
-    _track_headers(told.streams, found)
+    _header(told, "movie header", found)
     title = text(told.general, "Title_More")
     if not found.make and title and maker_in(title[:16].encode()):
         found.make, _, model = title.partition(" ")
@@ -57,18 +64,15 @@ def read_avi(window: Window, size: int) -> Found:
 def read_matroska(window: Window, size: int) -> Found:
     """Dates, tags and dimensions of an MKV or WebM."""
     told, found = _begin(window, size)
-    written = text(told.general, "Encoded_Date")
-    if written:
-        found.candidates.append(utc_candidate("quicktime", "DateUTC", written))
+    _header(told, "DateUTC", found)
     return found
 
 
 def read_asf(window: Window, size: int) -> Found:
     """Dates, tags and dimensions of a WMV."""
     told, found = _begin(window, size)
-    created = text(told.general, "Encoded_Date")
-    if created:
-        found.candidates.append(utc_candidate("quicktime", "ASF creation date", created))
+    found.software = found.software or text(told.extra, "wm_encodingsettings")
+    _header(told, "ASF creation date", found)
     return found
 
 
@@ -127,16 +131,23 @@ def _begin(
     return told, found
 
 
-def _track_headers(streams: list[dict[str, Any]], found: Found) -> None:
-    """The first track's date, where it says something else than the movie header."""
-    movie = {candidate.moment for candidate in found.candidates if candidate.tag == "movie header"}
-    for track in streams:
-        date = text(track, "Encoded_Date")
-        if date:
-            candidate = utc_candidate("quicktime", "track header", date)
-            if candidate.moment not in movie:
-                found.candidates.append(candidate)
-            return
+def _header(told: Told, tag: str, found: Found) -> None:
+    """The date in the file's header and, where it says something else, in its first track's.
+
+    Programs that make one film of another write there when they did so.
+    """
+    first = mediainfo.header_date(told.general, tag)
+    tracks = (mediainfo.header_date(track, "track header") for track in told.streams)
+    second = next((candidate for candidate in tracks if candidate is not None), None)
+    if first is not None and second is not None and first.moment == second.moment:
+        second = None
+    titles = (text(track, "Title") for track in told.streams[:8])
+    is_copy = any(_ENCODERS.search(words) for words in (found.software, *titles))
+    found.candidates += [
+        replace(candidate, doubt=ENCODED) if is_copy else candidate
+        for candidate in (first, second)
+        if candidate is not None
+    ]
 
 
 def _by_handler(told: Told) -> str:

@@ -3,17 +3,23 @@
 It is a process for each such file, so only those get one that have metadata to look into: RAW files, and
 pictures that have maker notes or boxes that we cannot unpack. It opens the file by the
 worker's own descriptor, inherits the worker's limits, and what it says is checked as any file's content.
+
+Whether a file has a date must not depend on how busy the system is. What ExifTool does to itself over a file
+counts, and processor time is the measure of too much; what is done to it says nothing: the file is read
+again later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -23,10 +29,14 @@ from mediad.media.formats import Format
 from mediad.media.found import Found
 from mediad.media.pictures import exif
 from mediad.media.pictures.exif import clean
+from mediad.media.programs import bounded
 from mediad.media.reading import Candidate
 from mediad.media.stamps import exif_candidate, iso_candidate
 
-_LIMIT = 4.0  # seconds; it takes a quarter of one where nothing is wrong
+_PROCESSOR = 8.0  # seconds of processor time; it takes a quarter of one on a fast machine
+_LIMIT = 12.0  # seconds in all, less than the daemon waits for the worker
+_NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+_DONE_TO_IT = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGBUS, -signal.SIGINT})
 _REAP_LIMIT = 1.0
 _LONGEST = 1 << 16  # bytes of output
 _MOST_DATES = 8
@@ -36,6 +46,10 @@ _FIELDS = (*_DATES, "Make", "Model", "ImageWidth", "ImageHeight")
 _OPTIONS = ("-config", "", "-json", "-G1", "-n", "-q", "-q", "-fast", *(f"-{field}" for field in _FIELDS))
 _OFFSET = re.compile(r"\d(Z|[+\-]\d\d:\d\d)$")
 _NOT_OF_CAPTURE = frozenset({"ModifyDate", "GPSDateTime"})
+
+
+class NotAnswered(Exception):
+    """The system did not let it answer, which says nothing about the file."""
 
 
 def can_help(form: Format, found: Found, dates: Sequence[Candidate]) -> bool:
@@ -51,7 +65,10 @@ def can_help(form: Format, found: Found, dates: Sequence[Candidate]) -> bool:
 def look(file: BinaryIO, found: Found) -> list[Candidate]:
     """The dates that ExifTool finds; what else it finds is added where `found` lacks it.
 
-    Nothing if it is not installed, takes too long, says too much, or `file` has no descriptor.
+    Nothing if it is not installed, needs too long, says too much, or `file` has no descriptor.
+
+    Raises:
+        NotAnswered: it was ended by others, or got no processor or memory.
     """
     program = _program()
     try:
@@ -70,7 +87,7 @@ def _program() -> str | None:
 
 
 def _asked(program: str, descriptor: int) -> bytes:
-    """Its output, or b"" where there is none in time or within bounds."""
+    """Its output, or b"" where there is none within its bounds."""
     try:
         process = subprocess.Popen(  # noqa: S603 - the options are ours, the file is a number
             [program, *_OPTIONS, f"/proc/self/fd/{descriptor}"],
@@ -78,12 +95,23 @@ def _asked(program: str, descriptor: int) -> bytes:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(descriptor,),
+            preexec_fn=bounded(_PROCESSOR),
         )
-    except OSError:  # it is being upgraded, or there is no room for another process
-        return b""
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise NotAnswered("there is no room for another process") from error
+        return b""  # it has been removed, or cannot be run
     try:
         assert process.stdout is not None
-        return _output(process.stdout.fileno())
+        deadline = time.monotonic() + _LIMIT
+        output = _output(process.stdout.fileno(), deadline)
+        code = process.wait(max(0.0, deadline - time.monotonic())) if output is not None else 0
+    except subprocess.TimeoutExpired as error:
+        raise NotAnswered("ExifTool did not answer in time") from error
+    else:
+        if code in _DONE_TO_IT:
+            raise NotAnswered("ExifTool was killed")
+        return output or b""
     finally:
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -91,18 +119,18 @@ def _asked(program: str, descriptor: int) -> bytes:
         process.stdout.close()  # type: ignore[union-attr]
 
 
-def _output(pipe: int) -> bytes:
+def _output(pipe: int, deadline: float) -> bytes | None:
+    """All that it writes, or None where that is too much."""
     data = b""
-    deadline = time.monotonic() + _LIMIT
     while len(data) <= _LONGEST:
         ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            return b""
+            raise NotAnswered("ExifTool did not answer in time")
         more = os.read(pipe, _LONGEST)
         if not more:
             return data
         data += more
-    return b""
+    return None
 
 
 def _values(output: bytes) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import struct
+import textwrap
 from collections.abc import Iterator
+from itertools import islice
 
 from mediad.media.boxes import walk
 from mediad.media.found import Found
@@ -17,15 +19,20 @@ from mediad.media.pictures.tiff import Fetch
 
 _LARGEST = 256 << 20  # libheif wants the whole file in memory
 _MOST_ITEMS = 4096
+_MOST_INNER = 64
 _TURNS = (1, 8, 3, 6)  # quarter turns against the clock, as Exif's orientation
 
 
 def read_heif(window: Fetch, size: int) -> Found:
-    """The primary picture's size, Exif and XMP (ISO/IEC 23008-12)."""
+    """The primary picture's size, Exif and XMP (ISO/IEC 23008-12).
+
+    What libheif refuses is still a picture where a size is stored; a sequence may have no primary picture.
+    """
     found = (
         Found(sound=True, problem="too large for its reader") if size > _LARGEST else _libheif(window, size)
     )
     _stored(window, size, found)
+    found.sound = found.sound or found.width is not None or _is_sequence(window, size)
     return found
 
 
@@ -51,9 +58,20 @@ def _libheif(window: Fetch, size: int) -> Found:
     )
 
 
+def _is_sequence(fetch: Fetch, size: int) -> bool:
+    """Whether there is a track of pictures (ISO/IEC 23008-12, 7)."""
+    return any(
+        inner == b"trak"
+        for name, start, length in walk(fetch, 0, size)
+        if name == b"moov"
+        for inner, _, _ in islice(walk(fetch, start, start + length), _MOST_INNER)
+    )
+
+
 def _short(error: Exception) -> str:
-    """The library's message as one line."""
-    return exif.clean(str(error).replace("\n", " ").encode(), 120) or type(error).__name__
+    """The library's message as one line of whole words."""
+    line = exif.clean(str(error).replace("\n", " ").encode(), 500)
+    return textwrap.shorten(line, 120, placeholder=" ...") or type(error).__name__
 
 
 def _stored(fetch: Fetch, size: int, found: Found) -> None:

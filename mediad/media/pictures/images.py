@@ -6,12 +6,16 @@ far as the file was sound.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+
 from mediad.media.found import Found
 from mediad.media.pictures import exif, photoshop
 from mediad.media.pictures.exif import clean
 from mediad.media.pictures.tiff import Directories, Fetch, Layout
 
 _MOST_CHUNKS = 20_000
+_MOST_BLOCKS = 1 << 20  # sub-blocks of all pictures of a GIF; some 250 MB
 _LONGEST = 1 << 20
 _PALETTE = 0x80
 
@@ -92,22 +96,25 @@ def read_gif(window: Fetch) -> Found:
         return Found(problem="no header in it")
     found = Found(True, width=int.from_bytes(head[:2], "little"), height=int.from_bytes(head[2:4], "little"))
     offset = 13 + _palette(head[4:])
+    blocks = repeat(None, _MOST_BLOCKS)
+    has_packet = False
     for _ in range(_MOST_CHUNKS):
         head = window(offset, 20)
         if head[:1] == b"\x2c":
-            offset = _skipped(window, offset + 11 + _palette(head[9:10]))
+            offset = _skipped(window, offset + 11 + _palette(head[9:10]), blocks)
         elif head[:1] != b"\x21":
             break
-        elif head[1:14] == b"\xff\x0bXMP DataXMP":
+        elif head[1:14] == b"\xff\x0bXMP DataXMP" and not has_packet:
+            has_packet = True
             packet = window(offset + 14, _LONGEST)
             # The packet stands there bare; 257 bytes behind it lead any reader of sub-blocks to the end.
             end = packet.find(b"\x01\xff\xfe\xfd")
             found.xmp = packet[: end if end >= 0 else len(packet)]
-            offset = _skipped(window, offset + 14 + len(found.xmp))
+            offset = _skipped(window, offset + 14 + len(found.xmp), blocks)
         else:
             if head[1:2] == b"\xfe" and not found.comment:
                 found.comment = clean(window(offset + 3, head[2]))
-            offset = _skipped(window, offset + 2)
+            offset = _skipped(window, offset + 2, blocks)
     return found
 
 
@@ -116,9 +123,9 @@ def _palette(flags: bytes) -> int:
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & _PALETTE else 0
 
 
-def _skipped(window: Fetch, offset: int) -> int:
-    """Where the sub-blocks end that begin here."""
-    for _ in range(_MOST_CHUNKS):
+def _skipped(window: Fetch, offset: int, blocks: Iterator[None]) -> int:
+    """Where the sub-blocks end that begin here; one of `blocks` is used up for each."""
+    for _ in blocks:
         length = window(offset, 1)
         if length in (b"", b"\x00"):
             return offset + 1

@@ -6,7 +6,7 @@ Sources: ISO/IEC 15444-1, A.5.1 and annex I; ISO/IEC 18181-1, annex D (the image
 
 from __future__ import annotations
 
-from mediad.media.boxes import XMP_UUID, walk
+from mediad.media.boxes import XMP_UUID, steps, walk
 from mediad.media.found import Found
 from mediad.media.pictures import exif
 from mediad.media.pictures.photoshop import iptc_candidates
@@ -38,9 +38,10 @@ def read_jxl(fetch: Fetch, size: int) -> Found:
 
 def _boxed(fetch: Fetch, size: int) -> Found:
     found = Found(problem=_NOT_FOUND)
-    for name, start, length in walk(fetch, 0, size):
+    left = steps()
+    for name, start, length in walk(fetch, 0, size, left):
         if name == b"jp2h":
-            for inner, at, _ in walk(fetch, start, start + length):
+            for inner, at, _ in walk(fetch, start, start + length, left):
                 if inner == b"ihdr":
                     _sized(found, fetch(at + 4, 4), fetch(at, 4))
         elif name == b"jxlc":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable
 
@@ -16,11 +15,17 @@ from mediad.media.stamps import exif_candidate, iso_candidate, utc_candidate
 
 _MOST_CHUNKS = 20_000
 _LONGEST = 1 << 20
+_MOST_TEXT = 4 << 20  # bytes of all texts of a file that are unpacked and looked at
+_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
+_READ = _TEXTS | {b"IHDR", b"eXIf", b"tIME"}
+_MOST_DATES = 32
+_NOT_FOUND = "no picture in it"
 
 
 def read_png(window: Fetch) -> Found:
     """PNG by its chunks (ISO/IEC 15948; PNG 3rd edition for eXIf), those behind the pixels too."""
-    found = Found()
+    found = Found(problem=_NOT_FOUND)
+    texts = _Texts(found)
     offset = 8
     for _ in range(_MOST_CHUNKS):
         head = window(offset, 8)
@@ -33,61 +38,98 @@ def read_png(window: Fetch) -> Found:
             break
         if name == b"IEND":
             break
-        if name != b"IDAT" and length <= _LONGEST:
-            _chunk(name, window(offset + 8, length), found)
+        if name in _READ and length <= _LONGEST:
+            _chunk(name, window(offset + 8, length), found, texts)
         offset += 12 + length
     return found
 
 
-def _chunk(name: bytes, data: bytes, found: Found) -> None:
+def _chunk(name: bytes, data: bytes, found: Found, texts: _Texts) -> None:
     if name == b"IHDR" and len(data) == 13:
         found.width, found.height = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
-        found.sound = True
+        found.sound, found.problem = True, ""
     elif name == b"eXIf":
         found.tags = exif.parse_block(data) or found.tags
-    elif name == b"tIME" and len(data) == 7:
+    elif name == b"tIME" and len(data) == 7 and len(found.candidates) < _MOST_DATES:
         year, rest = int.from_bytes(data[:2], "big"), data[2:]
         text = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(year, *rest)
         found.candidates.append(utc_candidate("exif", "png:tIME", text))
-    elif name in (b"tEXt", b"zTXt", b"iTXt"):
+    elif name in _TEXTS:
         keyword, _, rest = data.partition(b"\x00")
-        _text(keyword, lambda: _unpacked(name, rest), found)
+        texts.take(name, keyword, rest)
 
 
-def _unpacked(name: bytes, rest: bytes) -> bytes:
-    """The text of a text chunk behind its keyword; compressed ones are inflated up to a bound."""
-    if name == b"tEXt":
-        return rest
-    packed = name == b"zTXt" or rest[:1] == b"\x01"
-    body = rest[1:]
-    if name == b"iTXt":
-        parts = rest[2:].split(b"\x00", 2)
-        body = parts[2] if len(parts) == 3 else b""
-    if not packed:
-        return body
-    try:
-        return zlib.decompressobj().decompress(body, _LONGEST)
-    except zlib.error:
-        return b""
+class _Texts:
+    """The text chunks of a file: the first of each keyword, all profiles, and one bound for them together."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._left = _MOST_TEXT
+        self._seen: set[bytes] = set()
+
+    def take(self, chunk: bytes, keyword: bytes, rest: bytes) -> None:
+        """A chunk of this name, and what stands behind its keyword."""
+        is_profile = keyword.startswith(b"Raw profile type ")
+        if self._left <= 0 or keyword in self._seen:
+            return
+        if is_profile:
+            _profile(keyword[17:], self._unpacked(chunk, rest), self._found)
+        elif keyword in _KEYWORDS:
+            self._seen.add(keyword)
+            _KEYWORDS[keyword](self._unpacked(chunk, rest), self._found)
+
+    def _unpacked(self, chunk: bytes, rest: bytes) -> bytes:
+        if chunk == b"tEXt":
+            return self._counted(rest)
+        packed = chunk == b"zTXt" or rest[:1] == b"\x01"
+        body = rest[1:]
+        if chunk == b"iTXt":
+            parts = rest[2:].split(b"\x00", 2)
+            body = parts[2] if len(parts) == 3 else b""
+        if not packed:
+            return self._counted(body)
+        most = min(_LONGEST, self._left)
+        self._left -= len(body)
+        try:
+            return self._counted(zlib.decompressobj().decompress(body, most))
+        except zlib.error:
+            self._left -= most  # of which it does not say how much it took
+            return b""
+
+    def _counted(self, text: bytes) -> bytes:
+        self._left -= len(text)
+        return text
 
 
-def _text(keyword: bytes, text: Callable[[], bytes], found: Found) -> None:
-    if keyword == b"XML:com.adobe.xmp":
-        found.xmp = found.xmp or text()
-    elif keyword.startswith(b"Raw profile type "):
-        _profile(keyword[17:], text(), found)
-    elif keyword == b"Creation Time":
-        found.candidates.append(_creation_time(clean(text())))
-    elif keyword == b"Software":
-        found.software = clean(text())
-    elif keyword in (b"Comment", b"Description") and not found.comment:
-        found.comment = clean(text())
+def _xmp(text: bytes, found: Found) -> None:
+    found.xmp = found.xmp or text
+
+
+def _software(text: bytes, found: Found) -> None:
+    found.software = clean(text)
+
+
+def _comment(text: bytes, found: Found) -> None:
+    found.comment = found.comment or clean(text)
+
+
+def _created(text: bytes, found: Found) -> None:
+    found.candidates.append(_creation_time(clean(text)))
+
+
+_KEYWORDS: dict[bytes, Callable[[bytes, Found], None]] = {
+    b"XML:com.adobe.xmp": _xmp,
+    b"Creation Time": _created,
+    b"Software": _software,
+    b"Comment": _comment,
+    b"Description": _comment,
+}
 
 
 def _profile(kind: bytes, text: bytes, found: Found) -> None:
     """ImageMagick's way: a name, a length and hexadecimal digits, on lines of their own."""
     lines = text.split(None, 2)
-    data = _unhex(re.sub(rb"\s", b"", lines[2])) if len(lines) == 3 else b""
+    data = _unhex(lines[2].translate(None, b" \t\n\r\f\v")) if len(lines) == 3 else b""
     if kind in (b"exif", b"APP1"):
         found.tags = found.tags or exif.parse_block(data[max(0, data.find(b"Exif\x00\x00")) :])
     if kind == b"xmp" or (kind == b"APP1" and b"ns.adobe.com" in data):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from datetime import datetime, timedelta
 
-from mediad.media.boxes import XMP_UUID, walk
+from mediad.media.boxes import XMP_UUID, Steps, steps, walk
 from mediad.media.found import Found
 from mediad.media.pictures import exif
 from mediad.media.pictures.exif import Tags, clean
@@ -98,22 +98,23 @@ _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 def read_cr3(fetch: Fetch, size: int) -> Found:
     """CR3 by its boxes: the tags of the first, the Exif and the GPS directory have each a TIFF of its own."""
     found = Found(problem="no metadata in it")
-    for name, start, length in walk(fetch, 0, size):
+    left = steps()
+    for name, start, length in walk(fetch, 0, size, left):
         if name == b"moov":
             found.sound = True
-            for inner, at, room in walk(fetch, start, start + length):
+            for inner, at, room in walk(fetch, start, start + length, left):
                 if inner == b"uuid" and fetch(at, 16) == _CANON_UUID:
-                    _canon(fetch, at + 16, at + room, found)
+                    _canon(fetch, at + 16, at + room, found, left)
                 elif inner == b"trak" and not found.width:
-                    _track(fetch, at, at + room, found)
+                    _track(fetch, at, at + room, found, left)
         elif name == b"uuid" and fetch(start, 16) == XMP_UUID and length <= _LONGEST:
             found.xmp = fetch(start + 16, length - 16)
     return found
 
 
-def _canon(fetch: Fetch, start: int, end: int, found: Found) -> None:
+def _canon(fetch: Fetch, start: int, end: int, found: Found, left: Steps) -> None:
     tags = found.tags or Tags()
-    for name, at, length in walk(fetch, start, end):
+    for name, at, length in walk(fetch, start, end, left):
         if name not in (b"CMT1", b"CMT2", b"CMT4") or length > _LONGEST:
             continue
         data = fetch(at, length)
@@ -132,10 +133,10 @@ def _canon(fetch: Fetch, start: int, end: int, found: Found) -> None:
         found.width, found.height = tags.number(exif.WIDTH), tags.number(exif.HEIGHT)
 
 
-def _track(fetch: Fetch, start: int, end: int, found: Found) -> None:
+def _track(fetch: Fetch, start: int, end: int, found: Found, left: Steps) -> None:
     """The size that the first picture's sample description tells."""
     for path in (b"mdia", b"minf", b"stbl", b"stsd"):
-        for name, at, length in walk(fetch, start, end):
+        for name, at, length in walk(fetch, start, end, left):
             if name == path:
                 start, end = at, at + length
                 break
