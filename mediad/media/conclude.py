@@ -33,10 +33,18 @@ def conclude(reading: Reading, file: File, settings: DateSettings, now_utc: date
     if reading.kind != "sidecar":  # whose name and time are not those of the file that it tells of
         time = mtime_candidate(file.mtime_ns, on_card=file.on_card)
         candidates = (*candidates, *from_filename(file.name), time)
-    taken = choose(candidates, settings, now_utc, make=reading.make, model=reading.model)
+    found = origin(file.name, reading)
+    taken = choose(
+        candidates,
+        settings,
+        now_utc,
+        make=reading.make,
+        model=reading.model,
+        duration=reading.duration,
+        scanned=found == "scan",
+    )
     if reading.damaged and taken is not None:
         taken = replace(taken, confidence="low")
-    found = origin(file.name, reading)
     return Facts(
         format=reading.format,
         kind=reading.kind,

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mediad.media.names import ONLY_DAY, from_filename
+from mediad.media.offsets import offset_by_fix, start_by_name, zone_between
 from mediad.media.reading import Candidate
 from mediad.media.stamps import (
     NOT_CARD,
-    WIDEST_OFFSET,
     exif_candidate,
     gps_candidate,
     iso_candidate,
@@ -41,6 +41,7 @@ __all__ = [
     "exif_candidate",
     "from_filename",
     "gps_candidate",
+    "is_digitised_after",
     "iso_candidate",
     "mtime_candidate",
     "parse_exif",
@@ -120,6 +121,12 @@ _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
 _UNLISTED: tuple[int, Confidence] = (9, "low")
 _NEVER = {("exif", "ModifyDate"), ("quicktime", "release date")}
 _LAST_RESORT = {("exif", "GPSDateTime")}
+# What tells when a picture was taken, not when a print of it was scanned or a copy of it was made.
+_ORIGINALS = frozenset(
+    field
+    for field, (_, confidence) in _FIELDS.items()
+    if confidence != "low" and field[1] not in ("CreateDate", "movie header", "track header")
+) | {("exif", "iptc:DateCreated")}
 _BY_PEOPLE = {("exif", "png:Creation Time"), ("quicktime", "content create date"), ("quicktime", "ICRD")}
 HEADERS = ("movie header", "track header")
 """Fields of films that are UTC by specification (ISO/IEC 14496-12, 8.2.2), and with many cameras are not."""
@@ -152,21 +159,10 @@ _DEFAULTS = frozenset(
     )
 )
 _DIGITAL = 1998  # years of which there are more clocks that start with them than prints dated by the year
+_LAST_BEGINNING = 2001  # the latest year with which the clocks of many cameras begin
 _AHEAD = timedelta(days=1)
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
-_LONGEST_CLIP = timedelta(hours=6)  # between the start in a name and the end in a header; thin air
-_SHORT_CLIP = timedelta(minutes=10)
-_JITTER = timedelta(seconds=5)
-_QUARTER = timedelta(minutes=15)
-_FRESH = timedelta(minutes=3)  # between a fix and the picture; older ones may be any number of hours old
-# What zones have, in minutes east of UTC, since 1990.
-_OFFSETS = frozenset(
-    (
-        *range(-12 * 60, WIDEST_OFFSET + 1, 60),
-        *(-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825),
-    )
-)
 
 
 def choose(
@@ -176,6 +172,8 @@ def choose(
     *,
     make: str = "",
     model: str = "",
+    duration: float | None = None,
+    scanned: bool = False,
 ) -> Taken | None:
     """The capture date to believe, or None if no candidate deserves it.
 
@@ -187,25 +185,70 @@ def choose(
         settings: see there.
         now_utc: the present, aware.
         make, model: the camera, since some makers break the rules in known ways.
+        duration: how long the film plays, in seconds.
+        scanned: a scanner made it, whose dates are those of the scan.
     """
     ahead = now_utc.astimezone(UTC).replace(tzinfo=None) + _AHEAD
-    by_camera = bool(make or model)
-    ranked: list[tuple[_Rank, int, Candidate, Taken]] = []
+    by_camera = bool(make or model) and not scanned
+    ranked: list[_Ranked] = []
+    early: list[Taken] = []
     for number, candidate in enumerate(candidates):
         reading = _as_local_header(candidate, make, model)
         taken = _believe(reading, settings, ahead, by_camera=by_camera)
-        if taken is not None:
-            ranked.append((rank_of(taken, settings.sources), number, reading, taken))
+        if taken is None:
+            continue
+        if scanned:
+            taken = _of_scan(taken)
+        if taken.local.date() >= settings.earliest:
+            ranked.append(_Ranked(rank_of(taken, settings.sources), number, reading, taken))
+        elif (taken.source, taken.tag) in _ORIGINALS and reading.doubt in ("", ONLY_DAY):
+            early.append(taken)
     if not ranked:
         return None
+    ranked = _doubted(ranked, early, settings.sources)
     _, _, best, taken = min(ranked, key=lambda entry: entry[:2])
     if best.utc and best.source == "quicktime" and best.tag in HEADERS:
-        names = (entry[2:] for entry in ranked if entry[2].source == "filename")
-        return _start_by_name(best, taken, names)
+        names = ((entry.candidate, entry.taken) for entry in ranked if entry.candidate.source == "filename")
+        return start_by_name(best, taken, names, duration)
     if taken.offset_minutes is None and _is_by_machine(best):
-        fixes = (entry[2] for entry in ranked if (entry[2].source, entry[2].tag) in _LAST_RESORT)
-        return _offset_by_fix(taken, fixes)
+        fixes = (one.candidate for one in ranked if (one.taken.source, one.taken.tag) in _LAST_RESORT)
+        return offset_by_fix(taken, fixes)
     return taken
+
+
+def _of_scan(taken: Taken) -> Taken:
+    lower: dict[str, Confidence] = {"DateTimeOriginal": "medium", "CreateDate": "low"}
+    confidence = lower.get(taken.tag) if taken.confidence != "low" else None
+    return taken if confidence is None else replace(taken, confidence=confidence)
+
+
+def _doubted(ranked: list[_Ranked], early: Sequence[Taken], sources: Sequence[str]) -> list[_Ranked]:
+    """What an older date of the picture itself refutes is doubtful: a print's scan, or the making of a copy.
+
+    Args:
+        early: originals' dates that are before the first day that is believed.
+    """
+    first = min((rank_of(taken, sources) for taken in early), default=None)
+    originals = [*early, *(one.taken for one in ranked if one.candidate.doubt in ("", ONLY_DAY))]
+
+    def judged(one: _Ranked) -> _Ranked:
+        taken = one.taken
+        refuted = any(is_digitised_after(taken, original) for original in originals)
+        if not refuted and (first is None or one.rank < first):
+            return one
+        taken = replace(taken, confidence="low")
+        return one._replace(taken=taken, rank=rank_of(taken, sources))
+
+    return list(map(judged, ranked))
+
+
+def is_digitised_after(taken: Taken, original: Taken) -> bool:
+    """Is the first the date of a scan or copy of what another field says was taken at least a day before?"""
+    return (
+        (taken.source, taken.tag) == ("exif", "CreateDate")
+        and (original.source, original.tag) in _ORIGINALS
+        and original.local.date() < (taken.local - _DAY).date()
+    )
 
 
 def _as_local_header(candidate: Candidate, make: str, model: str) -> Candidate:
@@ -220,7 +263,7 @@ def _as_local_header(candidate: Candidate, make: str, model: str) -> Candidate:
 def _believe(
     candidate: Candidate, settings: DateSettings, ahead: datetime, *, by_camera: bool
 ) -> Taken | None:
-    """The candidate as a capture date, or None if it is not to be believed at all.
+    """The candidate as a capture date, or None if it is not to be believed, whatever day is the first.
 
     Args:
         ahead: the last moment that is believed, in UTC, naive.
@@ -241,8 +284,6 @@ def _believe(
         offset = _minutes(aware.utcoffset())
         moment = aware.replace(tzinfo=None)
     elif _is_after(moment, offset, settings.timezone, ahead):
-        return None
-    if moment.date() < settings.earliest:
         return None
     return Taken(moment, offset, source, candidate.tag, _confidence(candidate))
 
@@ -268,7 +309,7 @@ def _minutes(offset: timedelta | None) -> int | None:
 
 def _confidence(candidate: Candidate) -> Confidence:
     field = (candidate.source, candidate.tag)
-    if candidate.doubt or field in _LAST_RESORT or _is_reset_clock(candidate.moment):
+    if candidate.doubt or field in _LAST_RESORT or _may_be_reset(candidate.moment):
         return "low"
     return _FIELDS.get(field, _UNLISTED)[1]
 
@@ -299,7 +340,26 @@ def _is_reset_clock(moment: datetime | None) -> bool:
     return moment.hour == moment.minute == moment.second == 0
 
 
+def _may_be_reset(moment: datetime | None) -> bool:
+    """The day on which a clock begins that was reset, and on which it may have gone on since.
+
+    Nearly all begin with a year up to 2001. Of later years only the very beginning or noon is suspect.
+    """
+    if moment is None or moment.month != 1 or moment.day != 1:
+        return False
+    return moment.year <= _LAST_BEGINNING or (moment.hour in (0, 12) and moment.minute == moment.second == 0)
+
+
 _Rank = tuple[bool, bool, int, int]
+
+
+class _Ranked(NamedTuple):
+    """A candidate that is believed. `number` is its place among all."""
+
+    rank: _Rank
+    number: int
+    candidate: Candidate
+    taken: Taken
 
 
 def rank_of(taken: Taken, sources: Sequence[str]) -> _Rank:
@@ -316,54 +376,4 @@ def rank_of(taken: Taken, sources: Sequence[str]) -> _Rank:
 def sure(taken: Taken) -> Taken:
     """The date as its field alone would deserve it, whatever else speaks against its file."""
     confidence = _FIELDS.get((taken.source, taken.tag), _UNLISTED)[1]
-    return taken if _is_reset_clock(taken.local) else replace(taken, confidence=confidence)
-
-
-def _start_by_name(header: Candidate, taken: Taken, names: Iterable[tuple[Candidate, Taken]]) -> Taken:
-    """The start that the file's name tells, where it fits a header that may hold the end and knows no zone.
-
-    Phones name a film by its start, in local time or (Pixel) in UTC, and write the header in UTC when they
-    close it. A local name that lies a time zone away from the header, give or take the length of a clip, is
-    the better witness of local time; its offset is only known where it is the configured zone's.
-    """
-    for name, named in names:
-        if name.doubt or name.moment is None or header.moment is None:
-            continue
-        if name.utc:
-            if -_JITTER <= header.moment - name.moment <= _LONGEST_CLIP:
-                return named
-            continue
-        lag = taken.local - name.moment
-        if -_JITTER <= lag <= _SHORT_CLIP:
-            return Taken(named.local, taken.offset_minutes, named.source, named.tag, named.confidence)
-        zones_away = (header.moment - name.moment + _JITTER) % _QUARTER - _JITTER
-        if abs(header.moment - name.moment) <= timedelta(minutes=WIDEST_OFFSET) and zones_away <= _SHORT_CLIP:
-            return named
-        if _SHORT_CLIP < lag <= _LONGEST_CLIP:
-            return Taken(named.local, taken.offset_minutes, named.source, named.tag, named.confidence)
-    return taken
-
-
-def _offset_by_fix(taken: Taken, fixes: Iterable[Candidate]) -> Taken:
-    """A local time with the offset that the GPS time of the same moment gives away; the time stays as it is.
-
-    The difference has to be one that zones have, but for what a fix may be old or a clock wrong.
-    """
-    for fix in fixes:
-        if fix.moment is None:
-            continue
-        offset = zone_between(taken.local, fix.moment, _FRESH)
-        if offset is not None:
-            return Taken(taken.local, offset, taken.source, taken.tag, taken.confidence)
-    return taken
-
-
-def zone_between(local: datetime, utc: datetime, slack: timedelta) -> int | None:
-    """The offset, in minutes east of UTC, by which a local time differs from UTC, or None if no zone does.
-
-    Args:
-        slack: how far the two clocks may be apart.
-    """
-    seconds = round((local - utc).total_seconds())
-    offset = (seconds + 450) // 900 * 15
-    return offset if offset in _OFFSETS and abs(seconds - offset * 60) <= slack.seconds else None
+    return taken if _may_be_reset(taken.local) else replace(taken, confidence=confidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime, timedelta
 
 from mediad.media.reading import Candidate
@@ -19,18 +20,41 @@ _DIGEST = re.compile(
     _FLAGS,
 )
 _DATE = r"(?P<year>(?:19|20)\d\d)(?P<ds>[-_.: ]?)(?P<month>0[1-9]|1[0-2])(?P=ds)(?P<day>0[1-9]|[12]\d|3[01])"
-_TIME = r"(?P<hour>[01]\d|2[0-3])(?P<ts>[-_.: h]?)(?P<minute>[0-5]\d)(?:(?P=ts)|m)(?P<second>[0-5]\d)"
-_FRACTION = r"(?:(?!_00\d)[-_.,]?(?P<fraction>\d{3})(?!\d))?"  # "_001" counts the pictures of a second
-# Between the two: a sign or blank, or a word of the language ("at", "um", "a las", "à", "às") between blanks.
-_BETWEEN = r"(?:[-_.,T ]{0,3}|[ _]?(?:at|kl\.?|um|om|alle|a las|\W{1,2}|klo|o|as|a?\W{1,2}s)[ _])"
-_FULL = re.compile(
-    rf"(?<!\d){_DATE}{_BETWEEN}{_TIME}(?:{_FRACTION})(?!\d)(?P<zulu>Z\b|[ _]UTC(?![a-z])|_iOS\b)?", _FLAGS
+# "2021-7-10", as some languages write it.
+_SHORT_DATE = r"(?P<year>20\d\d)(?P<ds>[-.])(?P<month>1[0-2]|0?[1-9])(?P=ds)(?P<day>[12]\d|3[01]|0?[1-9])"
+# Between the two: a sign or blank, or "at" in the languages of operating systems, which hours without seconds
+# need; or a word that is unknown.
+_AT = (
+    "at|kl\\.?|klo|kello|um|om|alle(?: ore)?|a las|a la\\(s\\)|à|às|ás|as|o|ob|la|pukul|jam|saat"
+    "|в|о|об|у|στις|בשעה|في|เวลา"  # noqa: RUF001
 )
-# "Screenshot 2019-05-21 at 1.45.52 PM"; newer systems put a narrow no-break space before the PM, and some
-# languages write "p. m.".
-_TWELVE = re.compile(
-    rf"(?<!\d){_DATE}{_BETWEEN}(?P<hour>1[0-2]|0?[1-9])(?P<ts>[-.:])(?P<minute>[0-5]\d)(?P=ts)"
-    r"(?P<second>[0-5]\d)\W{0,3}(?P<half>[AP])\.?\W?M\b",
+_FOREIGN = "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\uffef]"  # a letter that is not Latin
+_BETWEEN = rf"(?:(?P<at>,?[ _](?:{_AT})[ _])|[-_.,T ]{{0,3}}|(?P<between>[ ]{_FOREIGN}{{1,12}}[ ]))"
+_AM = "A\\.?[ ]?M(?![a-z0-9])\\.?|오전|上午|午前|凌晨|清晨|早上|π\\.?μ\\.?|صباحا|ص(?![\u0600-\u06ff])"
+_PM = "P\\.?[ ]?M(?![a-z0-9])\\.?|오후|下午|午後|晚上|μ\\.?μ\\.?|مساء|م(?![\u0600-\u06ff])"
+_TIME = (
+    rf"(?:(?P<am>{_AM})[ _]?|(?P<pm>{_PM})[ _]?)?"
+    r"(?P<hour>[01]\d|2[0-3]|(?<=[^0-9_.,:T-])\d(?=[-.:_]))(?P<ts>[-_.: h]?)(?P<minute>[0-5]\d)"
+    r"(?(at)(?:(?:(?P=ts)|m)(?P<seconds>[0-5]\d)|(?<=[-.:h]\d\d))|(?:(?P=ts)|m)(?P<second>[0-5]\d))"
+)
+# "_001" counts the pictures of a second, "_720p" and "_800x600" tell of size.
+_FRACTION = (
+    r"(?:(?!_00\d)(?:[-_.,]?(?P<fraction>\d{3})|[-_.,](?P<micro>\d{6})|[.,](?P<long>\d{4,9}))(?![0-9a-y]))?"
+)
+_FULL = tuple(
+    re.compile(rf"(?<!\d){date}{_BETWEEN}{_TIME}{_FRACTION}(?!\d)", _FLAGS) for date in (_DATE, _SHORT_DATE)
+)
+# What may stand behind a time: the half of the day ("8.39.25 PM", "8.39.25 p. m."), or an unknown word that
+# may be one, but for what systems call a copy.
+_BEHIND = re.compile(
+    rf"[ _]{{0,3}}(?:(?P<am>{_AM})|(?P<pm>{_PM}))"
+    rf"| ?(?:копия|副本|拷贝|拷貝|のコピー|복사본|αντίγραφο)|(?P<unknown> ?{_FOREIGN})",
+    _FLAGS,
+)
+_ZONE = re.compile(
+    r"(?P<utc>Z\b|[ _.-]?(?:UTC|GMT)(?![a-z]|[+-]\d)|_iOS\b)"
+    r"|[ _]?(?P<sign>\+)(?P<hours>\d\d)[:_.]?(?P<minutes>[0-5]\d)(?!\d)"
+    r"|[ _]?(?P<west>-)(?P<west_hours>\d\d)[:_](?P<west_minutes>[0-5]\d)(?!\d)",
     _FLAGS,
 )
 # Orders of their own. Where day and month cannot be told apart, only those count whose maker is known.
@@ -57,10 +81,19 @@ _OTHERS = tuple(
         # Nextcloud and ownCloud: "24-01-31 13-05-22 1234"; PicsArt: "Picsart_24-01-31_13-05-22-789"
         r"^(?:Picsart_)?(?P<short>\d\d)-(?P<month>\d\d)-(?P<day>\d\d)[ _]"
         r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
+        # iOS, where dots stand: "Photo 31.01.24, 13 05 22"
+        r"^(?:Photo|Video|Foto|Фото|Видео) (?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<short>\d\d),? "
+        r"(?P<hour>\d\d?)(?P<ts>[ .:])(?P<minute>\d\d)(?P=ts)(?P<second>\d\d)(?!\d)",
         # Samsung's recorder: "Voice 240131_130522"
         r"^Voice (?P<short>\d\d)(?P<month>\d\d)(?P<day>\d\d)_"
         r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
     )
+)
+# "240131_130522" may as well begin with the day.
+_SIX = re.compile(
+    r"^(?P<short>\d\d)(?P<month>\d\d)(?P<day>\d\d)[_-]"
+    r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?![0-9a-z])",
+    _FLAGS,
 )
 _DAY = re.compile(
     r"(?:(?<![0-9a-z])|(?<=[g-z])|(?<=vid)|(?<=snd)|(?<=rec)|(?<=pic))" + _DATE + r"(?![0-9a-z])(?!-\d{2}\b)",
@@ -78,7 +111,7 @@ _DAY_IN_WORDS = tuple(
     )
 )
 _EPOCH = re.compile(
-    r"^(?P<known>FB_IMG_|mmexport|wx_camera_|microMsg\.|IMG_|VID_|image_|video_|pic_|PhotoGrid_|FaceApp_)?"
+    r"^(?P<known>FB_IMG_|mmexport|wx_camera_|microMsg\.|IMG_|VID_|image_|video_|pic_|PicsArt_|PhotoGrid_|FaceApp_)?"
     r"(?P<stamp>1\d{12})(?!\d)",
     _FLAGS,
 )
@@ -86,7 +119,9 @@ _EPOCH_SECONDS = re.compile(r"^RPReplay_Final(?P<stamp>1\d{9})(?!\d)", _FLAGS)
 # No date has fewer digits than eight, or five where it names the month, and most names have fewer.
 _EIGHT_DIGITS = re.compile(r"(?:\d\D*){8}", _FLAGS)
 _FIVE_DIGITS = re.compile(r"(?:\d\D*){5}", _FLAGS)
-_UTC_NAMES = re.compile(r"^PXL_", _FLAGS)
+_UTC_NAMES = ("PXL_", "GMT")  # of Pixel phones, of Zoom
+# Blanks that do not break, as "PM" has before it, and marks of the direction of writing.
+_PLAIN = {0xA0: " ", 0x202F: " ", **dict.fromkeys((0x200E, 0x200F, *range(0x202A, 0x202F)))}
 
 
 def from_filename(name: bytes) -> tuple[Candidate, ...]:
@@ -96,6 +131,8 @@ def from_filename(name: bytes) -> tuple[Candidate, ...]:
         name: a file name without its folder; any bytes.
     """
     text = name[:255].decode("utf-8", "replace")
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_PLAIN)  # macOS takes letters apart
     stem, _, extension = text.rpartition(".")
     if not stem or extension.isdigit():  # no extension: "2018-04-12 19.24.49"
         stem = text
@@ -103,26 +140,79 @@ def from_filename(name: bytes) -> tuple[Candidate, ...]:
         named = _day_in_words(stem) if _FIVE_DIGITS.search(stem) is not None else None
         return (named,) if named is not None else ()
     plain = _DIGEST.sub(lambda match: "x" * len(match[0]), stem)
-    for reader in (_twelve_hours, _full, _other_order, _epoch, _day):
+    for reader in (_full, _other_order, _epoch, _day):
         candidate = reader(plain)
         if candidate is not None:
             return (candidate,)
     return ()
 
 
-def _candidate(raw: str, moment: datetime | None, *, utc: bool = False, doubt: str = "") -> Candidate | None:
+def of_half(hour: int, half: str) -> int:
+    """The hour of the day of one of a half: "A" or "P" in either case, or "" where none is told."""
+    if not half or hour > 12:
+        return hour
+    return hour % 12 + (12 if half in "Pp" else 0)
+
+
+def _candidate(
+    raw: str, moment: datetime | None, *, offset: int | None = None, utc: bool = False, doubt: str = ""
+) -> Candidate | None:
     if moment is None:
         return None
-    return Candidate("filename", "filename", raw.strip()[:64], moment, utc=utc, doubt=doubt)
+    return Candidate("filename", "filename", raw.strip()[:64], moment, offset, utc, doubt)
 
 
-def _read(match: re.Match[str], hour: int | None = None) -> datetime | None:
+def _timed(match: re.Match[str], stem: str, doubt: str = "") -> Candidate | None:
+    """The candidate of a day and time, with what stands behind them."""
     parts = match.groupdict()
-    micro = int((parts.get("fraction") or "0").ljust(6, "0"))
-    hour = int(parts["hour"]) if hour is None else hour
-    year = int(parts["year"]) if "year" in parts else 2000 + int(parts["short"])
-    day = (year, int(parts["month"]), int(parts["day"]))
-    return _valid(*day, hour, int(parts["minute"]), int(parts.get("second") or 0), micro)
+    behind, zone = _BEHIND.match(stem, match.end()), _ZONE.match(stem, match.end())
+    half = _half(parts) or (_half(behind.groupdict()) if behind is not None else "")
+    moment = _moment(parts, half)
+    is_unknown = parts.get("between") or (behind is not None and behind["unknown"])
+    if is_unknown and not half and _may_be_half(parts):
+        midnight = moment and moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        return _candidate(match[0], midnight, doubt=ONLY_DAY)
+    offset = _offset(zone) if zone is not None else None
+    utc = _is_utc_by_maker(stem[: match.start()]) or offset == 0 or (zone is not None and bool(zone["utc"]))
+    end = max(behind.end() if half and behind is not None else 0, zone.end() if zone is not None else 0)
+    raw = stem[match.start() : max(match.end(), end)]
+    return _candidate(raw, moment, offset=None if utc else offset, utc=utc, doubt=doubt)
+
+
+def _half(parts: dict[str, str | None]) -> str:
+    return "P" if parts.get("pm") else "A" if parts.get("am") else ""
+
+
+def _is_utc_by_maker(before: str) -> bool:
+    """Does a name start as those do that are UTC? Copies have more before it."""
+    start = next((start for start in _UTC_NAMES if before[-4:].upper().endswith(start)), "")
+    return bool(start) and not before[: -len(start)][-1:].isalpha()
+
+
+def _moment(parts: dict[str, str | None], half: str) -> datetime | None:
+    digits = parts.get("fraction") or parts.get("micro") or parts.get("long") or "0"
+    year = int(parts.get("year") or f"20{parts.get('short')}")
+    day = (year, int(parts["month"] or 0), int(parts["day"] or 0))
+    second = int(parts.get("second") or parts.get("seconds") or 0)
+    hour = of_half(int(parts["hour"] or 0), half)
+    return _valid(*day, hour, int(parts["minute"] or 0), second, int(digits[:6].ljust(6, "0")))
+
+
+def _may_be_half(parts: dict[str, str | None]) -> bool:
+    """May the hour be one of twelve? Such are told apart from their minutes and have no zero before them."""
+    hour = parts["hour"] or ""
+    return parts.get("ts") != "" and 1 <= int(hour) <= 12 and not hour.startswith("0")
+
+
+def _offset(zone: re.Match[str]) -> int | None:
+    """Minutes east of UTC, or None where no zone is that far away: then it was a number."""
+    if zone["sign"]:
+        minutes = int(zone["hours"]) * 60 + int(zone["minutes"])
+    elif zone["west"]:
+        minutes = -(int(zone["west_hours"]) * 60 + int(zone["west_minutes"]))
+    else:
+        return None
+    return minutes if -12 * 60 <= minutes <= 14 * 60 and minutes % 15 == 0 else None
 
 
 def _valid(
@@ -135,29 +225,22 @@ def _valid(
 
 
 def _full(stem: str) -> Candidate | None:
-    for match in _FULL.finditer(stem):
-        is_utc = bool(match["zulu"] or _UTC_NAMES.match(stem))
-        candidate = _candidate(match[0], _read(match), utc=is_utc)
-        if candidate is not None:
-            return candidate
+    for pattern in _FULL:
+        for match in pattern.finditer(stem):
+            candidate = _timed(match, stem)
+            if candidate is not None:
+                return candidate
     return None
-
-
-def _twelve_hours(stem: str) -> Candidate | None:
-    match = _TWELVE.search(stem)
-    if match is None:
-        return None
-    hour = int(match["hour"]) % 12 + (12 if match["half"] in "Pp" else 0)
-    return _candidate(match[0], _read(match, hour))
 
 
 def _other_order(stem: str) -> Candidate | None:
     for pattern in _OTHERS:
         match = pattern.search(stem)
-        candidate = _candidate(match[0], _read(match)) if match is not None else None
+        candidate = _timed(match, stem) if match is not None else None
         if candidate is not None:
             return candidate
-    return None
+    match = _SIX.match(stem)
+    return _timed(match, stem, _UNSURE) if match is not None else None
 
 
 def _epoch(stem: str) -> Candidate | None:

@@ -2,7 +2,7 @@
 
 By specification it is UTC, but many cameras write local time there, and not every film names its maker. Their
 counters number stills and films alike: a film between IMG_1233.JPG and IMG_1235.JPG was taken between these
-two. Where only one of the two readings fits in there, it is the one.
+two. Where only one of the two readings fits in there, it is the one; where none does, they tell the zone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mediad.media.dates import HEADERS
+from mediad.media.offsets import OFFSETS
 from mediad.model import Facts, Identity, MediaSet, Taken
 
 REACH = 30
@@ -149,24 +150,28 @@ def dated(media: MediaSet, ask: Ask) -> MediaSet:
 
 
 def _settled(film: Identity, taken: Taken, shots: Iterable[Shot]) -> tuple[Taken, str] | None:
-    """The date as local time or as UTC, and what shows it; None if nothing does."""
+    """The date as local time, as UTC of a zone, or in doubt, and what shows that; None if nothing does."""
     series = series_of(film.sighting.path)
     if series is None:
         return None
     before, after = _around(series.number, [shot for shot in shots if _is_same_camera(shot, film.facts)])
     utc = taken.local - timedelta(minutes=taken.offset_minutes or 0)
     as_local, as_utc = (_fits(moment, before, after) for moment in (utc, taken.local))
-    if as_local == as_utc:
+    if as_local and as_utc:
         return None
     names = " and ".join(shot.name.decode("utf-8", "replace") for shot in (before, after) if shot)
     if as_utc:
         return taken, f"{names} of the same card confirm that it is UTC"
     near = any(abs(shot.local - utc) <= _NEAR for shot in (before, after) if shot)
-    if not near:  # then it may as well be UTC of another zone than ours
-        return None
-    return replace(
-        taken, local=utc, offset_minutes=None
-    ), f"{names} of the same card show that it is local time"
+    if as_local and near:
+        local = replace(taken, local=utc, offset_minutes=None)
+        return local, f"{names} of the same card show that it is local time"
+    # Then it is UTC, and its zone another one than ours, or a clock is wrong.
+    offsets = [offset for offset in OFFSETS if _fits(utc + timedelta(minutes=offset), before, after)]
+    if before is None or after is None or len(offsets) != 1:
+        return replace(taken, confidence="low"), f"{names} of the same card are of another time"
+    local = replace(taken, local=utc + timedelta(minutes=offsets[0]), offset_minutes=offsets[0])
+    return local, f"{names} of the same card show how far it is from UTC"
 
 
 def _is_same_camera(shot: Shot, other: Facts | Shot) -> bool:

@@ -19,6 +19,15 @@ _MARKS = b"\xef\xbb\xbf\xff\xfe\x00"  # byte order marks and UTF-16's zeros
 _BLANKS = b" \t\r\n"
 
 
+def is_one(form: str, window: Window, size: int) -> bool:
+    """Is it a sidecar, as its name claims? Of `.json`, which is used for much else, only Takeout's are.
+
+    Args:
+        form: the name of its format. size: its length in bytes.
+    """
+    return form != "takeout" or (size <= takeout.LONGEST and takeout.is_description(window(0, size)))
+
+
 def candidates(form: str, window: Window, size: int) -> tuple[Candidate, ...]:
     """The capture dates that a sidecar states. Never raises for bad bytes.
 

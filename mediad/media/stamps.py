@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from mediad.media.names import ONLY_DAY
+from mediad.media.names import ONLY_DAY, of_half
 from mediad.media.reading import Candidate
 
 RAW_LENGTH = 64
@@ -23,16 +23,25 @@ _WIDEST_WEST = 12 * 60
 
 _CHANGED = "the time of the last change, not of capture"
 
+UNREAD = "something that is not understood follows the time"
+
+# Some cameras write blanks for zeros, some no seconds; AM or PM and an offset may follow.
 _EXIF = re.compile(
-    r"\s*(\d{4})[:/.\-](\d\d?)[:/.\-](\d\d?)[\sT]+(\d\d?):(\d\d?):(\d\d?)(?:[.,](\d{1,9}))?"
-    r"(?P<zone>[+\-]\d\d:\d\d)?",
-    re.ASCII,
+    r"\s*(\d{4})[:/.\-] ?(\d\d?)[:/.\-] ?(\d\d?)[\sT]+(\d\d?): ?(\d\d?)(?:: ?(\d\d?)(?:[.,](\d{1,9}))?)?"
+    r"(?:\s*(?P<half>[AP])\.?M\b\.?)?\s*(?P<zone>[+\-]\d\d(?::?\d\d)?(?!\d)|(?:Z|UTC)\b)?",
+    re.ASCII | re.IGNORECASE,
 )
-_EXIF_DAY = re.compile(r"\s*(\d{4})[:/.\-](\d\d?)[:/.\-](\d\d?)", re.ASCII)
-_OFFSET = re.compile(r"\s*([+\-])(\d\d?):?(\d\d)", re.ASCII)
+_EXIF_DAY = re.compile(r"\s*(\d{4})[:/.\-] ?(\d\d?)[:/.\-] ?(\d\d?)", re.ASCII)
+_OFFSET = re.compile(r"\s*([+\-])(?:(\d\d?):?(\d\d)|(\d\d?))(?!\d)", re.ASCII)
 _ISO = re.compile(
     r"\s*(\d{4})[:\-](\d\d)[:\-](\d\d)"
-    r"(?:[T\s](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|UTC|[+\-]\d\d:?\d\d)?)?",
+    r"(?:[T\s](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\b\.?)?\s*(?P<zone>Z|UTC|[+\-]\d\d(?::?\d\d)?(?!\d))?)?",
+    re.ASCII,
+)
+_ISO_BASIC = re.compile(
+    r"\s*(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?P<half>)(?P<zone>Z|UTC|[+\-]\d\d(?::?\d\d)?(?!\d))?",
     re.ASCII,
 )
 
@@ -43,9 +52,12 @@ def parse_exif(text: str) -> datetime | None:
     Other separators that cameras use are tolerated; zeros, blanks and impossible values give None.
     """
     match = _EXIF.match(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    return None if match is None else _of_exif(match)
+
+
+def _of_exif(match: re.Match[str]) -> datetime | None:
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6))
+    hour = of_half(hour, match["half"] or "")
     return _moment(year, month, day, hour, minute, second, parse_subsec(match[7] or ""))
 
 
@@ -56,14 +68,15 @@ def parse_subsec(text: str) -> int:
 
 
 def parse_offset(text: str) -> int | None:
-    """Minutes east of UTC from "+01:00", "-0730" or "Z", or None."""
+    """Minutes east of UTC from "+01:00", "-0730", "+09" or "Z", or None."""
     if text.strip() == "Z":
         return 0
     match = _OFFSET.match(text)
     if match is None:
         return None
-    minutes = int(match[2]) * 60 + int(match[3])
-    if int(match[3]) > 59 or minutes > (_WIDEST_WEST if match[1] == "-" else WIDEST_OFFSET):
+    past = int(match[3] or 0)
+    minutes = int(match[2] or match[4]) * 60 + past
+    if past > 59 or minutes > (_WIDEST_WEST if match[1] == "-" else WIDEST_OFFSET):
         return None
     return -minutes if match[1] == "-" else minutes
 
@@ -75,13 +88,14 @@ def parse_iso(text: str) -> tuple[datetime | None, int | None, bool, bool]:
         The naive moment or None; the offset in minutes or None; True if it is UTC ("Z"); True if there was
         only a day.
     """
-    match = _ISO.match(text)
+    match = _ISO.match(text) or _ISO_BASIC.match(text)
     if match is None:
         return None, None, False, False
     year, month, day = int(match[1]), int(match[2]), int(match[3])
     hour, minute, second = (int(part or 0) for part in match.group(4, 5, 6))
+    hour = of_half(hour, match["half"] or "")
     moment = _moment(year, month, day, hour, minute, second, parse_subsec(match[7] or ""))
-    zone = match[8] or ""
+    zone = match["zone"] or ""
     is_utc = zone in ("Z", "UTC")
     return moment, None if is_utc or not zone else parse_offset(zone), is_utc, match[4] is None
 
@@ -101,17 +115,24 @@ def exif_candidate(tag: str, text: str, subsec: str = "", offset: str = "") -> C
 
     Some programs write the offset behind the time itself, as ISO 8601 has it.
     """
-    moment, doubt = parse_exif(text), ""
+    match, doubt = _EXIF.match(text), ""
+    moment = None if match is None else _of_exif(match)
     if moment is not None and not moment.microsecond:
         moment = moment.replace(microsecond=parse_subsec(subsec))
-    if moment is None and (match := _EXIF_DAY.match(text)):
-        moment = _moment(int(match[1]), int(match[2]), int(match[3]), 0, 0, 0, 0)
+    if moment is None and (day := _EXIF_DAY.match(text)):
+        moment = _moment(int(day[1]), int(day[2]), int(day[3]), 0, 0, 0, 0)
         doubt = ONLY_DAY if moment is not None else ""
+    elif moment is not None and match is not None:
+        doubt = UNREAD if any(map(str.isalnum, text[match.end() :])) else ""
+        offset = offset if offset.strip() else _offset_behind(match)
     if tag == "ModifyDate":
         doubt = _CHANGED
-    if not offset.strip() and moment is not None and (match := _EXIF.match(text)) and match["zone"]:
-        offset = match["zone"]
     return Candidate("exif", tag, text[:RAW_LENGTH], moment, parse_offset(offset), doubt=doubt)
+
+
+def _offset_behind(match: re.Match[str]) -> str:
+    zone = (match["zone"] or "").upper()
+    return "Z" if zone == "UTC" else zone
 
 
 def iso_candidate(source: str, tag: str, text: str) -> Candidate:

@@ -14,11 +14,13 @@ from datetime import timedelta
 from typing import Any
 
 from mediad.media.conclude import LONGEST_EVIDENCE, encode
-from mediad.media.dates import rank_of, sure, zone_between
+from mediad.media.dates import is_digitised_after, rank_of, sure, zone_between
 from mediad.model import Facts, Identity, MediaSet, Taken
 
 _JITTER = timedelta(seconds=5)
-_FIRM = ("exif", "quicktime", "xmp")
+FIRM = ("exif", "quicktime", "xmp")
+"""Sources by which a file that is no sidecar may date its set."""
+
 _STATED = '"candidates":[{'
 
 
@@ -54,7 +56,8 @@ def _best(
         theirs = one.facts.taken
         if theirs is None or not _may_tell(one, theirs, own):
             continue
-        if taken is None or rank_of(theirs, sources) < rank_of(taken, sources):
+        better = taken is None or rank_of(theirs, sources) < rank_of(taken, sources)
+        if better or (taken is not None and is_digitised_after(taken, theirs)):
             best, taken = one, theirs
     if best is not None and own is not None and taken is not None and taken.source == "takeout":
         named = _named(own, taken)
@@ -66,7 +69,7 @@ def _best(
 def _may_tell(one: Identity, theirs: Taken, own: Taken | None) -> bool:
     if not _is_sidecar(one):
         weak = own is None or own.confidence == "low"
-        return weak and theirs.confidence != "low" and theirs.source in _FIRM
+        return weak and theirs.confidence != "low" and theirs.source in FIRM
     return own is None or own.confidence != "high" or theirs.source not in ("exif", "takeout")
 
 

@@ -20,9 +20,12 @@ _DATES = (
     *(b"exif:DateTimeOriginal", b"photoshop:DateCreated", b"exif:DateTimeDigitized"),
     *(b"xmp:CreateDate", b"xap:CreateDate"),
 )
-_PROPERTY = rb"(?:\s*=\s*[\"']([^\"'<>]{1,64})[\"']|\s*>\s*([^<>]{1,64}?)\s*</)"
+# Possessive, so that no run of blanks is gone over more than once.
+_PROPERTY = rb"(?:\s*+=\s*+[\"']([^\"'<>]{1,64})[\"']|\s*+>\s*+([^<>]{1,64}+)\s*+</)"
 _DATE = re.compile(rb"[\s<](" + b"|".join(_DATES) + rb")" + _PROPERTY)
-_COMMENT = re.compile(rb"exif:UserComment[^<>]{0,40}>(?:\s*<[^<>]{1,80}>){0,2}\s*([^<>]{1,64})<")
+_COMMENT = re.compile(rb"exif:UserComment[^<>]{0,40}>(?:\s*+<[^<>]{1,80}>){0,2}\s*+([^<>]{1,64})<")
+# What tells of other pictures: those that this one was made of, and its past (part 2, 1.2.7).
+_OTHERS = re.compile(rb"<!--|<(x(?:mp|ap)MM:\w{1,40})(?![\w\-.])[^<>]*+>")
 
 
 def as_utf8(packet: bytes) -> bytes:
@@ -39,12 +42,28 @@ def candidates(packet: bytes) -> list[Candidate]:
     if b"Date" not in packet:
         return []
     found: dict[bytes, Candidate] = {}
-    for match in _DATE.finditer(packet):
+    for match in _DATE.finditer(_own(packet)):
         text = clean(match[2] or match[3] or b"")
         tag = match[1].replace(b"xap:", b"xmp:")
         if text and tag not in found:
             found[tag] = iso_candidate("xmp", tag.decode(), text)
     return list(found.values())
+
+
+def _own(packet: bytes) -> bytes:
+    """What a packet says of its own picture; what is not closed is left out to the end."""
+    kept, start = [], 0
+    while (other := _OTHERS.search(packet, start)) is not None:
+        kept.append(packet[start : other.start()])
+        if other[0].endswith(b"/>"):
+            start = other.end()
+            continue
+        end = b"-->" if other[1] is None else b"</" + other[1] + b">"
+        place = packet.find(end, other.end())
+        if place < 0:
+            return b"".join(kept)
+        start = place + len(end)
+    return packet if not start else b"".join((*kept, packet[start:]))
 
 
 def user_comment(packet: bytes) -> str:

@@ -73,6 +73,25 @@ def test_what_is_known_beyond_the_field_is_noted() -> None:
     ]
 
 
+def test_a_films_length_and_a_scanner_count() -> None:
+    header = dates.utc_candidate("quicktime", "movie header", "2021-12-31 23:00:10 UTC")
+    name = replace_name(b"VID_20220101_075950.mp4")  # in Tokyo
+    fits, chance = (
+        conclude(Reading("mp4", "video", candidates=(header,), duration=length), name, BERLIN, NOW).taken
+        for length in (20.0, 2.0)
+    )
+    assert fits is not None
+    assert chance is not None
+    assert (fits.source, chance.source) == ("filename", "quicktime")
+    camera, scanner = (
+        conclude(replace(READING, make="EPSON", model=model), FILE, BERLIN, NOW).taken
+        for model in ("L-500V", "Perfection V600")
+    )
+    assert camera is not None
+    assert scanner is not None
+    assert (camera.confidence, scanner.confidence) == ("high", "medium")
+
+
 def test_a_sidecars_own_name_and_time_date_nothing() -> None:
     sidecar = replace_name(b"IMG_20200102_120000.jpg.xmp")._replace(on_card=True)
     found = conclude(Reading("xmp", "sidecar"), sidecar, BERLIN, NOW)

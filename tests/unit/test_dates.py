@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -28,8 +29,14 @@ def header(text: str, tag: str = "movie header") -> Candidate:
     return dates.utc_candidate("quicktime", tag, text)
 
 
-def chosen(*candidates: Candidate, settings: DateSettings = BERLIN, make: str = "") -> Taken:
-    taken = choose(candidates, settings, NOW, make=make)
+def chosen(
+    *candidates: Candidate,
+    settings: DateSettings = BERLIN,
+    make: str = "",
+    duration: float | None = None,
+    scanned: bool = False,
+) -> Taken:
+    taken = choose(candidates, settings, NOW, make=make, duration=duration, scanned=scanned)
     assert taken is not None
     return taken
 
@@ -44,6 +51,12 @@ def chosen(*candidates: Candidate, settings: DateSettings = BERLIN, make: str = 
         ("2021-07-10T20:39:25.5", "2021-07-10T20:39:25.5"),
         ("2021/7/1 2:03:04", "2021-07-01T02:03:04"),
         ("2021:07:10 20:39:60", "2021-07-10T20:39:59"),
+        ("2003: 1: 5  9: 3:10", "2003-01-05T09:03:10"),
+        ("2015:06:07 08:09", "2015-06-07T08:09:00"),
+        ("2015:06:07 08:09:10 PM", "2015-06-07T20:09:10"),
+        ("2015:06:07 12:09:10AM", "2015-06-07T00:09:10"),
+        ("2015:06:07 20:09:10 PM", "2015-06-07T20:09:10"),
+        ("2015:06:07   :  :  ", None),
         ("0000:00:00 00:00:00", None),
         ("    :  :     :  :  ", None),
         ("2021:13:10 20:39:25", None),
@@ -68,6 +81,8 @@ def test_subsec(text: str, micro: int) -> None:
     [
         ("+01:00", 60),
         ("-0730", -450),
+        ("+09", 540),
+        ("-3", -180),
         ("Z", 0),
         ("+99:00", None),
         ("+05:75", None),
@@ -87,6 +102,11 @@ def test_offset(text: str, minutes: int | None) -> None:
         ("2015-01-19T12:45:11.25Z", (local("2015-01-19T12:45:11.25"), None, True, False)),
         ("2015-01-19 12:45:11 UTC", (local("2015-01-19T12:45:11"), None, True, False)),
         ("2015-01-19", (local("2015-01-19T00:00:00"), None, False, True)),
+        ("2015-06-07T17:09:10.5+09", (local("2015-06-07T17:09:10.5"), 540, False, False)),
+        ("20150607T170910+0900", (local("2015-06-07T17:09:10"), 540, False, False)),
+        ("20150607T1709Z", (local("2015-06-07T17:09:00"), None, True, False)),
+        ("2015-06-07 08:09:10 pm", (local("2015-06-07T20:09:10"), None, False, False)),
+        ("2015-06-07 08:09:10 PM -03:00", (local("2015-06-07T20:09:10"), -180, False, False)),
         ("2015-02-30T10:00:00", (None, None, False, False)),
         ("2015", (None, None, False, False)),
     ],
@@ -163,6 +183,29 @@ def test_gps_time() -> None:
         ("WP_20230706_12_34_56_Pro.jpg", "2023-07-06T12:34:56"),
         ("00000IMG_00000_BURST20230706123456789_COVER.jpg", "2023-07-06T12:34:56.789"),
         ("vlcsnap-2023-07-06-12h34m56s123.png", "2023-07-06T12:34:56"),
+        ("스크린샷 2021-07-10 오후 11.39.25.png", "2021-07-10T23:39:25"),
+        (unicodedata.normalize("NFD", "스크린샷 2021-07-10 오후 11.39.25.png"), "2021-07-10T23:39:25"),
+        ("스크린샷 2021-07-10 오전 12.05.25.png", "2021-07-10T00:05:25"),
+        ("截屏2021-07-10 下午11.39.25.png", "2021-07-10T23:39:25"),
+        ("Στιγμιότυπο 2021-07-10, 11.39.25 μ.μ..png", "2021-07-10T23:39:25"),
+        ("\u200fWhatsApp Image 2021-07-10 at 11.39.25 م.jpeg", "2021-07-10T23:39:25"),
+        ("2021-07-10 11_39_25 PM.png", "2021-07-10T23:39:25"),
+        ("2021-07-10 PM 11.39.25.jpg", "2021-07-10T23:39:25"),
+        ("Снимок экрана 2021-07-10 в 11.39.25.png", "2021-07-10T11:39:25"),
+        ("2021-07-10 11.39.25 копия.png", "2021-07-10T11:39:25"),
+        ("2021-07-10 20.39.25 בערב.png", "2021-07-10T20:39:25"),
+        ("Screenshot_20210710_113925_微信.jpg", "2021-07-10T11:39:25"),
+        ("Photo 10.07.21, 20 39 25.jpg", "2021-07-10T20:39:25"),
+        ("2021-7-10 8-39-25.jpg", "2021-07-10T08:39:25"),
+        ("Captura de ecrã 2021-07-10, às 20.39.25.png", "2021-07-10T20:39:25"),
+        ("Captura de pantalla 2021-07-10 a la(s) 8.39.25\xa0p.\xa0m..png", "2021-07-10T20:39:25"),
+        ("Näyttökuva 2021-7-10 kello 20.39.25.png", "2021-07-10T20:39:25"),
+        ("Photo 2021-07-10 at 20.39.jpg", "2021-07-10T20:39:00"),
+        ("20210710_203925_720p.mp4", "2021-07-10T20:39:25"),
+        ("IMG_20210710_203925_800x600.jpg", "2021-07-10T20:39:25"),
+        ("2021-07-10_20-39-25-123456.jpg", "2021-07-10T20:39:25.123456"),
+        ("20210710_203925-0100.jpg", "2021-07-10T20:39:25"),
+        ("20210710_203925+0001.jpg", "2021-07-10T20:39:25"),
     ],
 )
 def test_names_with_local_time(name: str, expected: str) -> None:
@@ -182,6 +225,15 @@ def test_names_with_local_time(name: str, expected: str) -> None:
         ("RPReplay_Final1589999999.mp4", "2020-05-20T18:39:59"),
         ("20230706_123456000_iOS.heic", "2023-07-06T12:34:56"),
         ("WP_20230706_123456Z.mp4", "2023-07-06T12:34:56"),
+        ("Copy of PXL_20210710_183925123.jpg", "2021-07-10T18:39:25.123"),
+        ("original_PXL_20210710_183925123.jpg", "2021-07-10T18:39:25.123"),
+        ("(PXL_20210710_183925123).jpg", "2021-07-10T18:39:25.123"),
+        ("GMT20210710-183925_Recording.mp4", "2021-07-10T18:39:25"),
+        ("2021-07-10T18-39-25.123456Z.jpg", "2021-07-10T18:39:25.123456"),
+        ("20210710_183925-UTC.jpg", "2021-07-10T18:39:25"),
+        ("2021-07-10 18_39_25+00_00.jpg", "2021-07-10T18:39:25"),
+        ("2021-07-10T18-39-25+0000.jpg", "2021-07-10T18:39:25"),
+        ("PicsArt_1625942365123.jpg", "2021-07-10T18:39:25.123"),
     ],
 )
 def test_names_in_utc(name: str, expected: str) -> None:
@@ -202,6 +254,9 @@ def test_names_in_utc(name: str, expected: str) -> None:
         ("Adobe Scan Jul 6, 2023.jpg", "2023-07-06"),
         ("Scan 06.07.2023.jpg", "2023-07-06"),
         ("11. September 2022.jpg", "2022-09-11"),
+        ("2021-07-10 11.39.25 בערב.png", "2021-07-10"),
+        ("2021-07-10 पूर्वाह्न 8.39.25.png", "2021-07-10"),
+        ("Trip 2021-07-10 at 1430 Oak St.jpg", "2021-07-10"),
     ],
 )
 def test_names_with_a_day_only(name: str, day: str) -> None:
@@ -254,6 +309,21 @@ def test_a_bare_number_of_milliseconds_is_doubtful() -> None:
     assert chosen(candidate).confidence == "low"
 
 
+def test_an_offset_in_a_name() -> None:
+    (east,), (west,) = map(
+        from_filename, (b"2021-07-10T20-39-25+02:00.jpg", b"2021-07-10 20.39.25-05_00.jpg")
+    )
+    assert (east.moment, east.offset_minutes, east.utc) == (local("2021-07-10T20:39:25"), 120, False)
+    assert (west.moment, west.offset_minutes, west.utc) == (local("2021-07-10T20:39:25"), -300, False)
+
+
+def test_six_digits_and_six_may_begin_with_the_day() -> None:
+    (candidate,) = from_filename(b"210710_203925.jpg")
+    assert candidate.moment == local("2021-07-10T20:39:25")
+    assert candidate.doubt
+    assert from_filename(b"210710_203925a.jpg") == ()
+
+
 def test_any_bytes_are_a_name() -> None:
     assert from_filename(b"\xff\xfe\x00 20190102_120000 \xc3.jpg")[0].moment == local("2019-01-02T12:00:00")
 
@@ -265,6 +335,25 @@ def test_an_offset_behind_the_time_itself(offset: str) -> None:
     assert inside.offset_minutes is not None
     assert exif("2021:07:10 20:39:25" + offset, offset="+05:30").offset_minutes == 330
     assert dates.parse_offset("-14:00") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "doubtful"),
+    [
+        ("2021:07:10 20:39:25Z", 0, False),
+        ("2021:07:10 20:39:25 +0900", 540, False),
+        ("2021:07:10 08:39:25 PM +09", 540, False),
+        ("2021:07:10 08:39:25 오후", None, True),
+        ("2021:07:10 20:39:25 +99:00", None, False),
+        ("2021:07:10 20:39:25:55", None, True),
+        ("2021:07:10 20:39:25 .", None, False),
+    ],
+)
+def test_what_follows_the_time(text: str, offset: int | None, doubtful: bool) -> None:
+    found = exif(text)
+    assert (found.offset_minutes, bool(found.doubt)) == (offset, doubtful)
+    assert found.moment in (local("2021-07-10T20:39:25"), local("2021-07-10T08:39:25"))
+    assert chosen(found).confidence == ("low" if doubtful else "high")
 
 
 # --- Choosing ------------------------------------------------------------------------------------
@@ -336,6 +425,80 @@ def test_what_people_date_by_the_year_is_a_guess() -> None:
     assert chosen(print_, *from_filename(b"IMG_20200102_120000.jpg")).source == "filename"
     assert chosen(exif("2020:01:01 00:00:01")).confidence == "high"
     assert chosen(*from_filename(b"2019-04-07.jpg")).local == local("2019-04-07")
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence"),
+    [
+        ("2000:01:01 00:07:33", "low"),
+        ("1999:01:01 23:59:59", "low"),
+        ("2001:01:01 12:00:00", "low"),
+        ("2015:01:01 12:00:00", "low"),
+        ("2015:01:01 00:07:33", "high"),
+        ("2000:01:02 00:07:33", "high"),
+    ],
+)
+def test_a_clock_that_went_on_since_it_was_reset(text: str, confidence: str) -> None:
+    assert chosen(exif(text), make="Canon").confidence == confidence
+
+
+# --- Scans and copies ----------------------------------------------------------------------------
+
+SCANNED = exif("2019:01:02 03:04:05", "CreateDate")
+OLD = "1975:06:07 12:00:00"
+
+
+def test_what_comes_after_an_original_before_the_first_day_is_doubtful() -> None:
+    for later in (SCANNED, *from_filename(b"20190102_030405.jpg")):
+        found = chosen(exif(OLD), later)
+        assert (found.local.year, found.confidence) == (2019, "low")
+    noted = dates.iso_candidate("xmp", "exif:DateTimeOriginal", "1975-06-07T12:00:00")
+    assert chosen(noted, SCANNED).confidence == "low"
+    camera = exif("2018:06:07 08:09:10")
+    assert chosen(camera, noted).confidence == "high"  # it is believed before that
+    assert chosen(exif("1970:01:01 00:00:00"), SCANNED).confidence == "medium"  # a zero is no date
+    assert choose([exif(OLD)], BERLIN, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        dates.iso_candidate("xmp", "exif:DateTimeOriginal", "1995-06-07T12:00:00"),
+        dates.iso_candidate("xmp", "photoshop:DateCreated", "1995-06-07T12:00:00"),
+        Candidate("takeout", "photoTakenTime", "", local("1995-06-07T10:00:00"), utc=True),
+    ],
+)
+def test_the_day_of_a_scan_gives_way_to_that_of_the_picture(original: Candidate) -> None:
+    found = chosen(SCANNED, original)
+    assert (found.local, found.confidence) == (local("1995-06-07T12:00:00"), "medium")
+    assert found.tag == original.tag
+    assert chosen(exif("1995:06:08 11:00:00", "CreateDate"), original).tag == "CreateDate"
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        dates.iso_candidate("xmp", "photoshop:DateCreated", "1995-06-07"),
+        dates.iso_candidate("exif", "iptc:DateCreated", "1995-06-07"),
+        *from_filename(b"Scan 06.07.1995.jpg"),
+        dates.iso_candidate("xmp", "photoshop:DateCreated", "1975-06-07"),
+    ],
+)
+def test_a_day_refutes_the_scan_too(original: Candidate) -> None:
+    found = chosen(SCANNED, original)
+    assert (found.tag, found.confidence) == ("CreateDate", "low")
+
+
+def test_a_print_dated_by_its_year_is_no_picture_of_the_scan() -> None:
+    print_ = exif("1994:01:01 00:00:00")
+    assert chosen(print_, SCANNED).local.year == 1994
+    assert chosen(print_, SCANNED, make="EPSON", scanned=True).local.year == 1994
+
+
+def test_dates_of_a_scanner() -> None:
+    assert chosen(SCANNED, scanned=True).confidence == "low"
+    assert chosen(exif("2019:01:02 03:04:05"), scanned=True).confidence == "medium"
+    assert chosen(exif("2000:01:01 00:07:33"), scanned=True).confidence == "low"
 
 
 def test_sources_in_the_order_of_belief() -> None:
@@ -422,18 +585,34 @@ def test_a_pixel_film_starts_when_its_name_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected", "offset"),
+    ("name", "duration", "expected", "offset"),
     [
-        (b"VID_20211231_235950.mp4", "2021-12-31T23:59:50", 60),  # at home, a clip of 20 seconds
-        (b"VID_20220101_075950.mp4", "2022-01-01T07:59:50", None),  # in Tokyo
-        (b"VID_20211231_213000.mp4", "2021-12-31T21:30:00", None),  # on the Azores, or two hours long
-        (b"VID_20211231_234730.mp4", "2021-12-31T23:47:30", 60),  # at home, a clip of twelve minutes
-        (b"VID_20150101_120000.mp4", "2022-01-01T00:00:10", 60),  # nothing to do with it
-        (b"VID-20211231-WA0001.mp4", "2022-01-01T00:00:10", 60),
+        (b"VID_20211231_235950.mp4", 20, "2021-12-31T23:59:50", 60),  # at home
+        (b"VID_20211231_235950.mp4", None, "2021-12-31T23:59:50", 60),
+        (b"VID_20211231_234730.mp4", 760, "2021-12-31T23:47:30", 60),  # at home, a clip of twelve minutes
+        (b"VID_20211231_234730.mp4", 20, "2022-01-01T00:00:10", 60),
+        (b"VID_20220101_075950.mp4", 20, "2022-01-01T07:59:50", None),  # in Tokyo
+        (b"VID_20220101_080011.mp4", 20, "2022-01-01T08:00:11", None),  # whose header has the start
+        (b"VID_20220101_080000.mp4", 80, "2022-01-01T08:00:00", None),  # in slow motion
+        (b"VID_20220101_075950.mp4", None, "2022-01-01T00:00:10", 60),
+        (b"VID_20220101_075950.mp4", 2, "2022-01-01T00:00:10", 60),  # by chance
+        (b"VID_20220101_075950.mp4", 600, "2022-01-01T07:59:50", None),
+        (b"VID_20220101_075500.mp4", 600, "2022-01-01T00:00:10", 60),
+        (b"VID_20211231_213000.mp4", 5411, "2021-12-31T21:30:00", None),  # in London
+        (b"VID_20211231_213000.mp4", 20, "2022-01-01T00:00:10", 60),
+        (b"WhatsApp Video 2022-01-01 at 03.27.25.mp4", 2, "2022-01-01T00:00:10", 60),
+        (b"VID_20150101_120000.mp4", 20, "2022-01-01T00:00:10", 60),  # nothing to do with it
+        (b"VID-20211231-WA0001.mp4", 20, "2022-01-01T00:00:10", 60),
+        (b"2022-01-01T07-59-50+09_00.mp4", None, "2022-01-01T07:59:50", 540),
+        (b"2022-01-01T07-59-50+02_00.mp4", 20, "2022-01-01T00:00:10", 60),
+        (b"VID_20220101_075950.mp4", float("nan"), "2022-01-01T00:00:10", 60),
+        (b"VID_20220101_075950.mp4", 1e300, "2022-01-01T07:59:50", None),
     ],
 )
-def test_a_local_name_that_fits_the_header(name: bytes, expected: str, offset: int | None) -> None:
-    taken = chosen(header("2021-12-31 23:00:10 UTC"), *from_filename(name))
+def test_a_local_name_that_fits_the_header(
+    name: bytes, duration: float | None, expected: str, offset: int | None
+) -> None:
+    taken = chosen(header("2021-12-31 23:00:10 UTC"), *from_filename(name), duration=duration)
     assert (taken.local, taken.offset_minutes) == (local(expected), offset)
 
 

@@ -49,7 +49,8 @@ def read(media: MediaSet, *stills: Identity) -> tuple[str, int | None]:
         (BERLIN, "", "10:30:00", ("10:20", None)),
         (BERLIN, "10:15:00", "", ("12:20", 120)),  # both readings come after it
         (BERLIN, "10:15:00", "12:30:00", ("12:20", 120)),  # both are between
-        (BERLIN, "02:00:00", "03:00:00", ("12:20", 120)),  # neither is
+        (BERLIN, "02:00:00", "03:00:00", ("02:20", -480)),  # neither is, but that of another zone
+        (BERLIN, "19:15:00", "19:25:00", ("19:20", 540)),
         (BERLIN, "02:00:00", "12:00:00", ("12:20", 120)),  # as local time, it would be far from both
         (BERLIN, "10:30:00", "10:15:00", ("12:20", 120)),  # the counter began anew
         (BERLIN, "10:20:06", "10:30:00", ("10:20", None)),  # a few seconds are nothing
@@ -63,6 +64,28 @@ def test_between_its_neighbours(
 ) -> None:
     names = ((b"IMG_1233.JPG", before), (b"IMG_1235.JPG", after))
     assert read(film(taken), *(still(name, time) for name, time in names if time)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "confidence"),
+    [
+        ("12:15:00", "12:30:00", "medium"),
+        ("02:15:00", "02:25:00", "medium"),  # of one zone
+        ("02:25:00", "02:45:00", "low"),  # of none
+        ("14:15:00", "18:15:00", "low"),  # of several
+        ("02:00:00", "12:00:00", "low"),
+        ("", "09:00:00", "low"),
+        ("13:00:00", "", "low"),
+        ("10:30:00", "10:15:00", "medium"),  # which tell nothing
+    ],
+)
+def test_a_date_that_its_neighbours_refute_is_doubtful(before: str, after: str, confidence: str) -> None:
+    names = ((b"IMG_1233.JPG", before), (b"IMG_1235.JPG", after))
+    shots = Shots()
+    shots.note([still(name, time) for name, time in names if time])
+    found = dated(film(), shots.near).principal.facts
+    assert found.taken is not None
+    assert found.taken.confidence == confidence
 
 
 def test_what_shows_it_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from mediad.media import dates, takeout, together
 from mediad.media.conclude import LONGEST_EVIDENCE, conclude
 from mediad.media.dates import DateSettings
 from mediad.media.found import Window
-from mediad.media.reading import Candidate, File, Reading
+from mediad.media.read import read
+from mediad.media.reading import Candidate, File, Reading, not_read
 from mediad.media.sidecars import candidates
 from mediad.model import Facts, Identity, Kind, MediaSet, Sighting, Stat
 from tests import samples
@@ -50,6 +52,16 @@ def taken(facts: Facts) -> tuple[str, int | None, str, str]:
     return found.local.isoformat(), found.offset_minutes, found.source, found.confidence
 
 
+def test_the_day_of_a_scan_gives_way_to_what_a_sidecar_tells() -> None:
+    scan = member(b"a.jpg", dates.exif_candidate("CreateDate", "2024:01:02 03:04:05"))
+    for known in (DEVELOPED, UPLOADED):
+        facts = dated(scan, member(b"a.jpg.xmp", known, kind="sidecar"))
+        assert taken(facts)[2:] == (known.source, "medium")
+        assert json.loads(facts.evidence)["sidecar"] == "a.jpg.xmp"
+    later = dates.iso_candidate("xmp", "exif:DateTimeOriginal", "2024-02-03T03:04:05")
+    assert taken(dated(scan, member(b"a.jpg.xmp", later, kind="sidecar")))[2] == "exif"
+
+
 # --- Reading them ------------------------------------------------------------------------------------
 
 
@@ -69,6 +81,30 @@ def test_takeout_tells_when_it_was_taken_and_nothing_else() -> None:
     assert early.moment == datetime.fromisoformat("1969-12-31")
     assert told(about(albumData={"date": {"timestamp": STAMP}})) == ()
     assert told(about(photoTakenTime={"timestamp": STAMP}), "text") == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (samples.takeout_sidecar("a.jpg", NOW), "takeout"),
+        (b"\xef\xbb\xbf" + samples.takeout_sidecar("a.jpg", NOW), "takeout"),
+        (about(), "takeout"),
+        (about(photoTakenTime={"timestamp": "soon"}), "takeout"),
+        (b'{"title": "a.jpg", "geoData": {}}', "takeout"),
+        *((data, "") for data in (b"{}", b"[1,2,3]", b"{", b'{"title": "logo"}', b'{"photoTakenTime": 1}')),
+        (b'{"creationTime": {"timestamp": "1"}}', ""),
+        (about() + b" " * takeout.LONGEST, ""),
+    ],
+)
+def test_which_json_is_takeouts(data: bytes, kind: str) -> None:
+    found = read(io.BytesIO(data), b"a.jpg.json", len(data))
+    assert (found.format, found.kind, found.unreadable) == (kind, "sidecar", "")
+
+
+def test_a_json_that_could_not_be_read_is_no_sidecar() -> None:
+    assert not_read(b"a.jpg.json", "it took too long").format == ""
+    assert not_read(b"a.jpg.json", "").format == "takeout"
+    assert not_read(b"a.jpg.xmp", "it took too long").format == "xmp"
 
 
 @pytest.mark.parametrize("stamp", ["", "soon", "1e9", "²", "9" * 12, "-", "--1", "9" * 5000])
