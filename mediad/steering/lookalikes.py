@@ -19,22 +19,29 @@ MOST_FILES = 1000
 _MOST_PRINTS = 100_000  # of one group; thin air
 _CHUNK = 500  # prints whose files are looked up in one unit of work
 
-# They keep all that they were given, or can, or lose less than JPEG and MP3; only RAW is better.
+# They keep all that they were given, or lose less than JPEG and MP3; only RAW is better. WebP and AVIF
+# can, but what comes in them was mostly made small for the web.
 _KEEPING = frozenset(
     (
-        *("tiff", "psd", "png", "bmp", "heic", "heif", "avif", "jxl", "jp2", "webp"),
+        *("tiff", "psd", "png", "bmp", "heic", "heif", "jxl", "jp2"),
         *("flac", "wav", "aiff"),
     )
 )
 
 
-def rank(member: Member, file: Copy) -> tuple[int, int, bool, bool, int, bool, int]:
-    """The best comes first: by resolution, then format, then what is known of it, then size, then age."""
+def rank(member: Member, file: Copy) -> tuple[bool, bool, int, bool, bool, bool, int, bool, int]:
+    """The best comes first: by resolution, then format, then what is known of it, then size, then age.
+
+    But RAW comes before all, and what names its date and camera before what does not: all in a group have
+    one aspect, so more pixels without them were made of fewer. Of files that mediad did not bring, nothing
+    is known.
+    """
     form = claimed(file.path)
     raw, kept = form is not None and form.kind == "raw", form is not None and form.name in _KEEPING
-    format_rank = 0 if raw else 1 if kept else 2
+    original = file.dated is None or (file.dated and file.camera)
     pixels = member.width * member.height
-    return -pixels, format_rank, not file.dated, not file.camera, -file.size, file.found, file.id
+    told = not file.dated, not file.camera
+    return not raw, not original, -pixels, not kept, *told, -file.size, file.found, file.id
 
 
 async def similar(

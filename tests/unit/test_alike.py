@@ -332,6 +332,10 @@ def test_a_large_group_is_told_in_part(past: Past, monkeypatch: pytest.MonkeyPat
     ("worse", "better"),
     [
         ({"size": (640, 480)}, {"size": (641, 480)}),
+        ({"size": (1280, 960), "taken": None, "bytes": 9000}, {"evidence": '{"model": "EOS 7D"}'}),
+        ({"size": (1280, 960), "evidence": '{"model": "EOS 7D"}'}, {"name": b"a.nef", "taken": None}),
+        ({"name": b"a.webp", "bytes": 1000}, {"bytes": 1001}),
+        ({"name": b"a.avif", "bytes": 1000}, {"bytes": 1001}),
         ({"name": b"a.jpg"}, {"name": b"a.png"}),
         ({"name": b"a.heic"}, {"name": b"a.nef"}),
         ({"name": b"a.mp3"}, {"name": b"a.flac"}),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from PIL import Image
 
 from mediad import worker, workers
 from mediad.media import wire
-from mediad.media.prints import likeness
+from mediad.media.prints import decoding, likeness
+from mediad.media.prints.ffmpeg import Failed, Source
 from mediad.media.prints.likeness import Print, distance
+from mediad.media.read import ReadError
 from mediad.media.reading import File
 from mediad.workers import WorkerPool
 from tests import lookalikes, samples
@@ -112,6 +116,28 @@ async def test_what_cannot_be_compared_says_why(
     assert pool.statistics().crashed == 0
 
 
+async def test_the_content_says_what_it_is(pool: WorkerPool, tmp_path: Path) -> None:
+    photo = saved(scene(1), "PNG")
+    lying = await printed(pool, tmp_path, "a.jpg", photo)
+    assert lying == await printed(pool, tmp_path, "a.png", photo)
+    descriptor = os.open(tmp_path / "a.jpg", os.O_RDONLY)
+    try:
+        assert (
+            await pool.fingerprint(File(descriptor, b"a.jpg", len(photo), 0, on_card=False), "jpeg") == lying
+        )
+    finally:
+        os.close(descriptor)
+
+
+def test_a_large_jpeg_is_decoded_to_an_eighth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(decoding, "_MOST_PIXELS", 400 * 300)
+    small, size = decoding.decode(io.BytesIO(saved(scene(1, (1600, 1200)), "JPEG")), "jpeg", 0)
+    assert (size, small.size) == ((1600, 1200), (400, 300))
+    with pytest.raises(Failed, match="too large"):
+        decoding.decode(io.BytesIO(saved(scene(1, (800, 600)), "PNG")), "png", 0)
+
+
 # --- Films ---------------------------------------------------------------------------------------
 
 
@@ -190,6 +216,48 @@ async def test_a_film_names_no_other_file(pool: WorkerPool, tmp_path: Path) -> N
     assert (made.looks, made.payload, made.failed) == ((), b"", "there is no film in it")
 
 
+@pytest.fixture
+def cut_film(tmp_path: Path) -> Iterator[Source]:
+    _encode(_pan(1, 8), tmp_path / "film.mkv")
+    os.truncate(tmp_path / "film.mkv", 9000)
+    descriptor = os.open(tmp_path / "film.mkv", os.O_RDONLY)
+    yield Source(descriptor, "matroska", time.monotonic() + 60)
+    os.close(descriptor)
+
+
+@needs_ffmpeg
+def test_what_a_disk_cannot_read_is_not_the_end_of_a_film(
+    cut_film: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cut_film.convert(cut_film.copied("streamhash", hash="sha256"))
+
+    def broken(descriptor: int, length: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cut_film, "_was_read", False)
+    monkeypatch.setattr("mediad.media.prints.ffmpeg.os.pread", broken)
+    with pytest.raises(ReadError, match="Input/output"):
+        cut_film.convert(cut_film.copied("streamhash", hash="sha256"))
+
+
+@pytest.mark.parametrize("program", ["convert", "probe"])
+def test_a_killed_program_says_nothing_of_the_film(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ffmpeg", "ffprobe"):
+        (tmp_path / name).write_text("#!/bin/sh\necho partial\nkill -KILL $$\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with open(tmp_path / "ffmpeg", "rb") as stream:
+        source = Source(stream.fileno(), "mov", time.monotonic() + 60)
+        run = {
+            "convert": lambda: source.convert(source.copied("null")),
+            "probe": lambda: source.probe("format"),
+        }
+        with pytest.raises(ReadError, match="killed"):
+            run[program]()
+
+
 async def test_films_wait_for_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     async with WorkerPool(1) as pool:
@@ -202,12 +270,10 @@ async def test_films_wait_for_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
 UNRULY = """
 import os, signal, socket, subprocess, sys
 from mediad.media import __main__ as worker
-from mediad.media.prints import ffmpeg
+from mediad.media.programs import bounded
 
 def print_(file, form, limit):
-    subprocess.Popen(
-        ["sleep", "1000"], pass_fds=(file.fd,), preexec_fn=ffmpeg._die_with_the_worker
-    )
+    subprocess.Popen(["sleep", "1000"], pass_fds=(file.fd,), preexec_fn=bounded(limit))
     os.write(file.fd, b"!")
     if file.name == b"crash":
         os.kill(os.getpid(), signal.SIGSEGV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from mediad.media.prints import likeness
 from mediad.media.prints.likeness import Look, Print, decode, distance, encode, indexed
@@ -31,7 +32,7 @@ def prints(draw: st.DrawFn) -> Print:
             draw(bits),
             at % 5 == 0,
             at % 256,
-            noise.randbytes(256),
+            noise.randbytes(likeness.SIDE**2),
             noise.randbytes(32),
         )
         for at in sorted(moments)
@@ -194,6 +195,65 @@ def test_pages_and_charts_of_one_kind_are_not_alike(draw: Callable[[int], Image.
     assert [distance(a, b) for n, a in enumerate(made) for b in made[:n] if distance(a, b) is not None] == []
 
 
+def _form(seed: int) -> Image.Image:
+    """A filled-in form: the same frame, logo and lines around other numbers."""
+    form = Image.new("RGB", (620, 877), "white")
+    draw, values, font = ImageDraw.Draw(form), random.Random(seed), ImageFont.load_default(15)
+    draw.rectangle((40, 40, 250, 100), fill=(20, 60, 140))
+    draw.text((300, 50), "ACME Ltd.\nStreet 1\nTown", fill="black", font=font)
+    for line in range(10):
+        draw.line((40, 250 + 30 * line, 580, 250 + 30 * line), fill="grey")
+        draw.text((45, 255 + 30 * line), f"Item {values.randrange(1000, 9999)}", fill="black", font=font)
+        draw.text((450, 255 + 30 * line), f"{values.randrange(10, 9999)}.00", fill="black", font=font)
+    return form
+
+
+def _screen(seed: int) -> Image.Image:
+    """A screen of one application with other figures."""
+    screen = Image.new("RGB", (540, 960), (250, 250, 250))
+    draw, values, font = ImageDraw.Draw(screen), random.Random(seed), ImageFont.load_default(30)
+    draw.rectangle((0, 0, 540, 75), fill=(200, 30, 30))
+    for row in range(5):
+        draw.text((30, 150 + row * 150), f"Row {row}", fill="black", font=font)
+        draw.text((350, 150 + row * 150), f"{values.randrange(100, 999)}", fill="black", font=font)
+        draw.line((0, 225 + row * 150, 540, 225 + row * 150), fill="grey", width=2)
+    return screen
+
+
+def _meme(seed: int) -> Image.Image:
+    """One photo under other captions."""
+    photo, words, font = scene(1), random.Random(seed), ImageFont.load_default(30)
+    for y in (5, 200):
+        text = "".join(words.choice("ABCDEFGHKLMNOPRSTU") for _ in range(13))
+        ImageDraw.Draw(photo).text(
+            (20, y), text, fill="white", font=font, stroke_width=2, stroke_fill="black"
+        )
+    return photo
+
+
+def _jpeg(image: Image.Image, quality: int) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return Image.open(stream).convert("RGB")
+
+
+@pytest.mark.parametrize("draw", [_form, _screen, _meme])
+def test_another_text_on_the_same_ground_is_another_picture(draw: Callable[[int], Image.Image]) -> None:
+    made = [picture(draw(seed)) for seed in range(8)]
+    assert [distance(a, b) for n, a in enumerate(made) for b in made[:n] if distance(a, b) is not None] == []
+    copies = [_jpeg(draw(seed).resize((300, 400), Image.Resampling.LANCZOS), 60) for seed in range(4)]
+    for seed, copy in enumerate(copies):
+        assert distance(picture(draw(seed).resize((600, 800))), picture(copy)) is not None
+
+
+@pytest.mark.parametrize("quality", [25, 90])
+def test_a_watermark_on_a_photo_makes_no_other(quality: int) -> None:
+    photo = scene(4, (640, 480))
+    marked = photo.copy()
+    ImageDraw.Draw(marked).text((560, 440), "98", fill="orange", font=ImageFont.load_default(24))
+    assert distance(picture(photo), picture(_jpeg(marked, quality))) is not None
+
+
 # --- Films ---------------------------------------------------------------------------------------
 
 
@@ -225,10 +285,28 @@ def test_a_film_of_another_size_and_container_is_alike() -> None:
         (scenes(0, 1, 2, 3, 14, 15, 16, 17, 18), 10.0),  # the same opening
         (scenes(0, 1, 12, 13, 14, 15, 16, 7, 8), 10.0),  # the same opening and end
         (scenes(8, 0, 1, 2, 3, 4, 5, 6, 7), 10.0),  # the same at other moments
+        (scenes(0, 1, 2, 3, 4, 5, 6, 7, 18), 10.0),  # another end
+        (scenes(10, 1, 2, 3, 4, 5, 6, 7, 8), 10.0),  # another opening
+        (scenes(0, 1, 2, 13, 4, 15, 6, 7, 8), 10.0),  # more than one other moment
     ],
 )
 def test_other_films_are_not_alike(frames: list[Image.Image], duration: float) -> None:
     assert distance(film(*scenes(*range(9))), film(*frames, duration=duration)) is None
+
+
+def test_one_moment_may_differ() -> None:
+    assert distance(film(*scenes(*range(9))), film(*scenes(0, 1, 2, 13, 4, 5, 6, 7, 8))) is not None
+
+
+def test_another_object_before_what_moves_makes_another_film() -> None:
+    def turning(colour: str) -> Print:
+        frames = scenes(*range(9))
+        for frame in frames:
+            ImageDraw.Draw(frame).ellipse((72, 52, 88, 68), fill=colour)
+        return film(*frames)
+
+    assert distance(turning("white"), turning("black")) is None
+    assert distance(turning("white"), turning("white")) == 0
 
 
 def test_black_frames_say_nothing() -> None:

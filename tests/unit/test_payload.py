@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import random
@@ -9,6 +10,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -82,15 +84,14 @@ def heic(content: int, told: str) -> bytes:
 
 
 def jxl(content: int, told: str) -> bytes:
-    parts = [box("jxlp", struct.pack(">I", 0), bytes((content,))), box("jxlp", struct.pack(">I", 1), b"rest")]
+    pixels = b"\xff\x0a" + NOISE(0) + bytes((content,)) * 70
+    parts = [box("jxlp", struct.pack(">I", 0), pixels), box("jxlp", struct.pack(">I", 1), b"rest")]
     return box("JXL ", b"\r\n\x87\n") + box("Exif", told.encode()) + b"".join(parts)
 
 
 def psd(content: int, told: str) -> bytes:
-    resources = told.encode()
-    return (
-        b"8BPS\0\1" + bytes(20) + bytes(4) + struct.pack(">I", len(resources)) + resources + bytes((content,))
-    )
+    resources = struct.pack(">I", len(told)) + told.encode()
+    return b"8BPS\0\1" + bytes(20) + bytes(4) + resources + bytes(4) + b"\0\1" + bytes((content,))
 
 
 def raf(content: int, told: str) -> bytes:
@@ -200,9 +201,9 @@ def test_metadata_are_no_payload(form: str) -> None:
 
 
 def test_a_codestream_is_the_payload_of_its_container() -> None:
-    assert payload_of(b"\xff\x0a" + b"pixels", "jxl") == payload_of(
-        box("JXL ", b"\r\n\x87\n") + box("jxlc", b"\xff\x0apixels"), "jxl"
-    )
+    stream = b"\xff\x0a" + b"pixels" * 20
+    boxed = box("JXL ", b"\r\n\x87\n") + box("jxlc", stream)
+    assert payload_of(stream, "jxl") == payload_of(boxed, "jxl") != b""
 
 
 def test_the_film_behind_a_picture_belongs_to_it() -> None:
@@ -212,15 +213,88 @@ def test_the_film_behind_a_picture_belongs_to_it() -> None:
 def test_the_shape_belongs_to_the_pixels() -> None:
     def blank(size: tuple[int, int]) -> bytes:
         stream = io.BytesIO()
-        Image.new("L", size).save(stream, "TIFF")
+        Image.new("L", size, 7).save(stream, "TIFF")
         return stream.getvalue()
 
     assert payload_of(blank((20, 30)), "tiff") != payload_of(blank((30, 20)), "tiff")
 
 
-@pytest.mark.parametrize("form", sorted(BUILDERS.keys() - {"psd", "jxl", "mp3"}))
+@pytest.mark.parametrize("form", sorted(BUILDERS.keys() - {"mp3"}))
 def test_what_has_no_content_has_no_payload(form: str) -> None:
     assert payload_of(BUILDERS[form](1, "one")[:8], form) == b""
+
+
+def saved(form: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    samples.image((64, 48), 1).convert("P" if form == "GIF" else "RGB").save(stream, form, **options)
+    return stream.getvalue()
+
+
+def vorbis() -> bytes:
+    packets = [b"\x01vorbis" + bytes(23), b"\x03vorbis" + bytes(9), b"\x05vorbis" + bytes(range(200))]
+    return b"".join(
+        struct.pack("<4sBBqIII", b"OggS", 0, 0 if number else 2, 0, 9, number, 0) + bytes((1, len(one))) + one
+        for number, one in enumerate(packets)
+    )
+
+
+def before(data: bytes, mark: bytes, behind: int = 0) -> bytes:
+    """What comes before a mark, which is there, and so many bytes from there on."""
+    return data[: data.index(mark) + behind]
+
+
+@pytest.mark.parametrize(
+    ("form", "cut"),
+    [
+        ("jpeg", before(samples.jpeg(), b"\xff\xda", 14)),
+        ("jpeg", before(samples.jpeg(), b"\xff\xda", 14) + bytes(500)),
+        ("jpeg", before(samples.jpeg(), b"\xff\xda") + bytes(500)),
+        ("png", before(saved("PNG"), b"IDAT", 4)),
+        ("gif", before(saved("GIF"), b"\0" * 4 + struct.pack("<HH", 64, 48), 9)),
+        ("webp", before(saved("WEBP"), b"VP8 ", 18)),
+        ("jp2", before(saved("JPEG2000"), b"\xff\x93", 2)),
+        ("psd", b"8BPS\0\1" + bytes(range(20)) + bytes(4)),
+        ("bmp", saved("BMP")[:54]),
+        ("heic", before(samples.heic(), b"mdat", 4)),
+        ("jxl", b"\xff\x0a" + b"header"),
+        ("ogg", vorbis()),
+    ],
+)
+def test_headers_and_tables_alone_are_no_content(form: str, cut: bytes) -> None:
+    assert payload_of(cut, form) == b""
+
+
+def test_previews_are_no_payload_of_a_raw_file() -> None:
+    def sigma(preview: bytes) -> bytes:
+        jpeg = b"SECi" + struct.pack("<6I", 0x20000, 2, 18, 8, 8, 0) + preview
+        sensor = b"SECi" + struct.pack("<6I", 0x20000, 3, 30, 8, 8, 0) + b"sensor"
+        start, end = 16 + len(jpeg), 16 + len(jpeg) + len(sensor)
+        entries = struct.pack("<II4s", 16, len(jpeg), b"IMA2") + struct.pack("<II4s", start, 34, b"IMA2")
+        directory = b"SECd" + struct.pack("<II", 0x20000, 2) + entries
+        return b"FOVb".ljust(16, b"\0") + jpeg + sensor + directory + struct.pack("<I", end)
+
+    assert payload_of(sigma(b"one"), "x3f") == payload_of(sigma(b"another"), "x3f") != b""
+
+
+@pytest.mark.parametrize(
+    ("told", "is_known"),
+    [
+        (["0,v,SHA256=" + "1" * 64, "1,a,SHA256=" + "2" * 64], True),
+        (["1,a,SHA256=" + "2" * 64], True),
+        (["0,v,SHA256=" + "1" * 64, "1,a,SHA256=" + hashlib.sha256().hexdigest()], True),
+        (["0,v,SHA256=" + hashlib.sha256().hexdigest(), "1,a,SHA256=" + "2" * 64], False),
+        (["0,v,SHA256=" + hashlib.sha256().hexdigest()], False),
+    ],
+)
+def test_streams_with_nothing_in_them_are_no_content(
+    told: list[str], is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "convert", lambda self, output: "\n".join(told).encode())
+    if is_known:
+        assert len(payload_of(b"", "mp4")) == 32
+        return
+    with pytest.raises(Failed, match="nothing in its streams"):
+        payload_of(b"", "mp4")
 
 
 @pytest.mark.parametrize("form", BUILDERS)
@@ -232,6 +306,36 @@ def test_broken_files_raise_nothing(form: str, data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, min(len(whole), 200) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
     assert len(payload_of(bytes(whole[:cut]), form)) in (0, 32)
+
+
+def places(items: int, extents: int, entry: bytes, widths: int) -> bytes:
+    """A HEIC whose items have so many extents each, all of them as `entry`."""
+    each = b"".join(struct.pack(">HHH", item, 0, extents) + entry * extents for item in range(items))
+    located = box("iloc", bytes(4) + struct.pack(">HH", widths, items) + each)
+    named = (
+        box("infe", b"\2\0\0\0" + struct.pack(">HH4sx", item, 0, b"hvc1")) for item in range(min(items, 99))
+    )
+    told = box("iinf", bytes(4) + struct.pack(">H", items) + b"".join(named))
+    return box("ftyp", b"heic\0\0\0\0") + box("meta", bytes(4) + told + located)
+
+
+def test_extents_of_no_width_are_bounded_together() -> None:
+    with pytest.raises(Failed, match="too many parts"):
+        payload_of(places(60_000, 65_535, b"", 0), "heic")
+
+
+@pytest.mark.parametrize("length", [0, 1 << 16])
+def test_items_over_each_other_are_bounded_together(length: int) -> None:
+    entry = struct.pack(">II", 0, length)
+    data = places(1, 3, entry, 0x4400)
+    assert len(payload_of(data, "heic")) == 32
+    with pytest.raises(Failed, match="over each other"):
+        payload_of(places(20, 20, entry, 0x4400), "heic")
+
+
+def test_the_samples_of_a_sequence_are_read_once() -> None:
+    one = box("ftyp", b"hevc\0\0\0\0") + box("mdat", bytes(99))
+    assert payload_of(one + box("moov"), "heic") == payload_of(one + box("moov") * 9, "heic")
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 
 from mediad.media.found import Window
 from mediad.media.pictures.tiff import Fetch
@@ -38,18 +39,27 @@ class Content:
         self._digest.update(repr(numbers).encode())
 
     def add(self, data: bytes) -> None:
-        """Adds content."""
+        """Adds content. Zeros alone are none: they stand where a broken disk or transfer left nothing."""
         self._digest.update(data)
-        self._is_empty = self._is_empty and not data
+        self._is_empty = self._is_empty and not data.strip(b"\0")
 
     def copy(self, offset: int, length: int) -> None:
         """Adds content that lies in the file, as far as it is there."""
+        for data in self._blocks(offset, length):
+            self.add(data)
+
+    def describe(self, offset: int, length: int) -> None:
+        """Adds what the content is read by: headers, tables, colours. Alone, it is no content."""
+        for data in self._blocks(offset, length):
+            self._digest.update(data)
+
+    def _blocks(self, offset: int, length: int) -> Iterator[bytes]:
         end = min(offset + length, self.size)
         while 0 <= offset < end:
             data = self._timely(offset, min(_BLOCK, end - offset))
             if not data:
                 return
-            self.add(data)
+            yield data
             offset += len(data)
 
     def digest(self) -> bytes:

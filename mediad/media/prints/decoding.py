@@ -62,10 +62,8 @@ def decode(file: BinaryIO, form: str, size: int) -> tuple[Image.Image, tuple[int
 
 
 def _open(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
-    try:
-        return Image.open(file, formats=formats)
-    except Image.DecompressionBombError as error:
-        raise Failed("it is too large to be decoded") from error
+    Image.MAX_IMAGE_PIXELS = None  # Pillow looks before a JPEG is reduced; `_shown` looks behind
+    return Image.open(file, formats=formats)
 
 
 def _open_heif(file: BinaryIO, size: int) -> Image.Image:

@@ -7,7 +7,7 @@ process group of the worker, which is killed as one, and die with it however it 
 
 from __future__ import annotations
 
-import ctypes
+import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +17,8 @@ from typing import Any
 import ffmpeg
 
 from mediad.media.prints.likeness import NO_FFMPEG
+from mediad.media.programs import bounded
+from mediad.media.read import ReadError
 
 DEMUXERS = {
     **dict.fromkeys(("mp4", "mov", "m4v", "3gp", "m4a", "cr3"), "mov"),
@@ -29,8 +31,16 @@ DEMUXERS = {
 }
 """ffmpeg's name for what reads a format; what is not in it is not handed to ffmpeg."""
 
-_PR_SET_PDEATHSIG = 1
 _MOST_OUTPUT = 16 << 20
+_BLOCK = 1 << 20
+
+# How a program ends by its own doing; as for the worker itself, see `mediad.worker`.
+_OWN_SIGNALS = frozenset(
+    {
+        *(signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS),
+        *(signal.SIGXCPU, signal.SIGXFSZ),
+    }
+)
 
 
 class Failed(Exception):
@@ -50,6 +60,7 @@ class Source:
         self._descriptor = descriptor
         self._demuxer = demuxer
         self._deadline = deadline
+        self._was_read = False
 
     def stream(self, **options: str | float) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
         """The file as an input of ffmpeg-python; `options` stand in front of it."""
@@ -60,6 +71,7 @@ class Source:
 
         Raises:
             Failed: it is not there, found nothing that it can read, or was too slow.
+            ReadError: somebody ended it, or the system cannot read the file.
         """
         arguments = ["-hide_banner", "-nostdin", "-v", "error", "-threads", "1", *output.get_args()]
         return self._run("ffmpeg", arguments)
@@ -73,7 +85,7 @@ class Source:
         """What ffprobe tells, as JSON.
 
         Raises:
-            Failed: as for `convert`.
+            Failed, ReadError: as for `convert`.
         """
         shut_in = [part for name, value in self._shut_in.items() for part in (f"-{_short(name)}", value)]
         arguments = ["-v", "error", *shut_in, "-of", "json", "-show_entries", entries, self._path]
@@ -98,23 +110,33 @@ class Source:
             done = subprocess.run(  # noqa: S603 - no shell, and no name that a stranger chose
                 [path, *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                capture_output=True,
                 pass_fds=(self._descriptor,),
                 timeout=left,
-                preexec_fn=_die_with_the_worker,
+                preexec_fn=bounded(left),
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise Failed("it takes too long to look at") from error
+        if done.returncode < 0 and -done.returncode not in _OWN_SIGNALS:
+            raise ReadError(f"{program} was killed")
+        if done.returncode != 0 or done.stderr:
+            self._read_all()
         if done.returncode != 0 and not done.stdout:
             raise Failed("ffmpeg cannot read it")
         return done.stdout[:_MOST_OUTPUT]
 
+    def _read_all(self) -> None:
+        """The programs take a place that the disk cannot read for the end of the film: there is none."""
+        offset = 0
+        while not self._was_read and time.monotonic() < self._deadline:
+            try:
+                data = os.pread(self._descriptor, _BLOCK, offset)
+            except OSError as error:
+                raise ReadError(error.strerror or str(error)) from error
+            offset += len(data)
+            self._was_read = not data
+
 
 def _short(name: str) -> str:
     return "f" if name == "format" else name
-
-
-def _die_with_the_worker() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import BinaryIO, TypeVar
 
 from mediad.media.formats import FORMATS
+from mediad.media.kind import HEAD_BYTES, sniff
 from mediad.media.pictures.tiff import Fetch
 from mediad.media.prints.decoding import decodable, decode, decode_raw
 from mediad.media.prints.ffmpeg import DEMUXERS, Failed, Source
@@ -38,19 +39,21 @@ def fingerprint(file: File, stream: BinaryIO, form: str, limit: float) -> Print:
 
     Args:
         file: the file. stream: the same, open for reading and seekable.
-        form: the name of its format, as `kind.sniff` found it.
+        form: the name of its format where what it begins with does not tell it.
         limit: seconds, after which what takes long is given up.
 
     Raises:
         ReadError: the system could not read it.
     """
     deadline = time.monotonic() + limit
+    fetch = _fetcher(stream)
+    told = sniff(fetch(0, HEAD_BYTES), file.name)
+    form = told.name if told is not None else form
     known = FORMATS.get(form)
     kind = _KINDS.get(known.kind, "") if known is not None else ""
     if not kind:
         return Print("", failed="nothing in it can be compared")
     source = Source(file.fd, DEMUXERS.get(form, ""), deadline)
-    fetch = _fetcher(stream)
     if kind == "film":
         made = _film(source)
     elif kind == "picture":

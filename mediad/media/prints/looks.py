@@ -12,6 +12,8 @@ _WORKING = 256
 """Pixels of a side, more than which says nothing to any of the hashes."""
 
 _FIELDS = 4  # rows and columns of colour
+_FINE = 64  # of brightness, for detail
+_COARSE = 16  # and for contrast
 _CONTRAST = 40.0  # levels that one standard deviation of brightness is brought to
 _FAINTEST = 4.0  # standard deviation below which a picture counts as blank
 _LEAST_DETAIL = 8  # thin air, between blank pages and soft pictures
@@ -28,17 +30,16 @@ def look(picture: Image.Image, at: float = 0.0) -> Look:
         at: its time in a film, in seconds.
     """
     luma, *chroma = _working_size(picture).convert("YCbCr").split()
-    fine = numpy.asarray(luma.resize((4 * SIDE, 4 * SIDE), Image.Resampling.LANCZOS), dtype=numpy.float32)
-    coarse = fine.reshape(SIDE, 4, SIDE, 4).mean(axis=(1, 3))
+    fine = numpy.asarray(luma.resize((_FINE, _FINE), Image.Resampling.LANCZOS), dtype=numpy.float32)
     detail = _detail(fine)
     colours = b"".join(part.resize((_FIELDS, _FIELDS), Image.Resampling.BOX).tobytes() for part in chroma)
     return Look(
         at=round(at, 3),
         hash=_number(imagehash.phash(luma)),
         gradient=_number(imagehash.dhash(luma)),
-        plain=_is_plain(float(coarse.std()), detail),
+        plain=_is_plain(float(_means(fine, _COARSE).std()), detail),
         detail=min(255, int(detail)),
-        grey=_normalised(coarse),
+        grey=_normalised(_means(fine, SIDE)),
         colours=colours,
     )
 
@@ -52,6 +53,13 @@ def _working_size(picture: Image.Image) -> Image.Image:
 
 def _number(made: imagehash.ImageHash) -> int:
     return int.from_bytes(numpy.packbits(made.hash.flatten()).tobytes(), "big")
+
+
+def _means(fine: numpy.ndarray, side: int) -> numpy.ndarray:
+    """The mean brightness of so many rows of as many fields."""
+    many = _FINE // side
+    means: numpy.ndarray = fine.reshape(side, many, side, many).mean(axis=(1, 3))
+    return means
 
 
 def _normalised(grey: numpy.ndarray) -> bytes:

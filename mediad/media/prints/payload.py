@@ -43,6 +43,7 @@ _WALKERS: dict[str, Callable[[Content], None]] = {
     "aiff": payload_sound.aiff,
 }
 _BY_FFMPEG = frozenset({"m4a", "wma"} | {name for name, form in FORMATS.items() if form.kind == "video"})
+_NOTHING = hashlib.sha256().hexdigest().encode()
 _STREAM = re.compile(rb"^\d+,([va]),SHA256=([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -68,12 +69,17 @@ def payload(fetch: Fetch, size: int, form: str, source: Source, deadline: float)
 
 
 def _streams(source: Source) -> bytes:
-    """Of pictures and sound as they are packed, whatever the container: one copied into another has the same.
+    """Of pictures and sound as they are packed: one copied into another container has the same.
 
-    Subtitles, chapters, cover art and positions are metadata here.
+    Not into every one: MTS, AVI and MPG pack some streams differently. Subtitles, chapters, cover art and
+    positions are metadata here. A recording that was broken off may have streams with nothing in them.
     """
     told = source.convert(source.copied("streamhash", hash="sha256"))
     streams = _STREAM.findall(told)
     if not streams:
         raise Failed("there are no streams in it that ffmpeg knows")
+    kinds = {kind for kind, _ in streams}
+    streams = [(kind, digest) for kind, digest in streams if digest != _NOTHING]
+    if not streams or (b"v" in kinds and b"v" not in {kind for kind, _ in streams}):
+        raise Failed("there is nothing in its streams")
     return hashlib.sha256(b",".join(kind + digest for kind, digest in streams)).digest()

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from mediad.media.boxes import walk
 from mediad.media.found import Window
 from mediad.media.prints.content import Content
+from mediad.media.prints.ffmpeg import Failed
 
 _MOST_ITEMS = 65536
-_MOST_EXTENTS = 65536
+_MOST_EXTENTS = 1 << 18  # of all items together
+_MOST_TIMES = 4  # items may share bytes, but not many the whole file
 _LONGEST_META = 16 << 20
 _METADATA = frozenset((b"Exif", b"mime", b"uri "))
+_DERIVED = frozenset((b"grid", b"iovl", b"iden", b"tmap"))  # how the others make a picture
+_JXL_HEADER = 64  # bytes that may be the same in all pictures of a size; thin air
+_MOST_SEGMENTS = 1000
 
 
 def boxes(content: Content, *wanted: bytes) -> None:
@@ -20,22 +25,51 @@ def boxes(content: Content, *wanted: bytes) -> None:
     A part of a JPEG XL codestream begins with its number (ISO/IEC 18181-2, 9), which is left out.
     """
     window, size = content.window, content.size
+    header = 0 if b"mdat" in wanted else _JXL_HEADER
     if window(4, 4) not in (b"ftyp", b"JXL ", b"jP  "):
-        content.copy(0, size)
+        _picture(content, 0, size, header)
         return
     for name, start, length in walk(window, 0, size):
         if name in wanted:
             skipped = 4 if name == b"jxlp" else 0
-            content.copy(start + skipped, length - skipped)
+            _picture(content, start + skipped, length - skipped, header)
+            header = 0
+
+
+def _picture(content: Content, start: int, length: int, header: int) -> None:
+    """A codestream, of which the header alone is no picture."""
+    if content.window(start, 2) == b"\xff\x4f":
+        header = _jp2_header(content, start)
+    content.describe(start, min(header, length))
+    content.copy(start + header, length - header)
+
+
+def _jp2_header(content: Content, start: int) -> int:
+    """How long it is before the first data (ISO/IEC 15444-1, A.2): SOC, segments, SOD."""
+    offset = start + 2
+    for _ in range(_MOST_SEGMENTS):
+        head = content.window(offset, 4)
+        if head[:2] == b"\xff\x93":
+            return offset + 2 - start
+        if len(head) < 4 or head[0] != 0xFF:
+            break
+        offset += 2 + int.from_bytes(head[2:], "big")
+    return content.size
 
 
 def heif(content: Content) -> None:
-    """The items of a picture but Exif and XMP, by their numbers (ISO/IEC 14496-12, 8.11)."""
+    """The items of a picture but Exif and XMP, by their numbers (ISO/IEC 14496-12, 8.11).
+
+    Raises:
+        Failed: its items have more parts, or are longer together, than any honest file's.
+    """
+    seen = set()  # a file has one of each
     for name, start, length in walk(content.window, 0, content.size):
-        if name == b"meta":
+        if name == b"meta" and name not in seen:
             _items(content, start + 4, min(length - 4, _LONGEST_META))
-        elif name == b"moov":
+        elif name == b"moov" and name not in seen:
             _movie(content)
+        seen.add(name)
 
 
 def _movie(content: Content) -> None:
@@ -55,11 +89,17 @@ def _items(content: Content, start: int, length: int) -> None:
         at, size = in_meta[b"iloc"]
         idat = in_meta.get(b"idat", (0, 0))[0]
         places = dict(_places(content.window(at, size), idat))
+    left = _MOST_TIMES * content.size
     for item in sorted(places):
         if types.get(item, b"mime") not in _METADATA:
             content.frame(item)
+            add = content.describe if types.get(item) in _DERIVED else content.copy
             for offset, many in places[item]:
-                content.copy(offset, many or content.size - offset)
+                length = min(many or content.size, max(0, content.size - offset))
+                left -= length
+                if left < 0:
+                    raise Failed("its items lie over each other")
+                add(offset, length)
 
 
 def _types(window: Window, start: int, length: int) -> Iterator[tuple[int, bytes]]:
@@ -91,13 +131,18 @@ def _places(data: bytes, idat: int) -> Iterator[tuple[int, list[tuple[int, int]]
     widths = reader.take(2)
     of_offset, of_length, of_base, of_index = (widths >> shift & 15 for shift in (12, 8, 4, 0))
     count = reader.take(4 if version == 2 else 2)
+    left = _MOST_EXTENTS
     for _ in range(min(count, _MOST_ITEMS)):
         item = reader.take(4 if version == 2 else 2)
         method = reader.take(2) & 15 if version else 0
         reader.take(2)  # data reference: files elsewhere are never opened
         base = reader.take(of_base) + (idat if method == 1 else 0)
         extents = []
-        for _ in range(min(reader.take(2), _MOST_EXTENTS)):
+        many = reader.take(2)
+        left -= many
+        if left < 0:
+            raise Failed("it has too many parts")
+        for _ in range(many):
             reader.take(of_index if version else 0)
             offset, length = reader.take(of_offset), reader.take(of_length)
             extents.append((base + offset, length))

@@ -20,6 +20,7 @@ _STRIPS, _STRIP_COUNTS, _TILES, _TILE_COUNTS = 0x111, 0x117, 0x144, 0x145
 _JPEG, _JPEG_LENGTH = 0x201, 0x202
 _SUBDIRECTORIES = 0x14A
 _RW2_STRIPS = 0x118
+_X3F_HEADER, _X3F_JPEG = 28, b"\x12\0\0\0"
 _SHAPE = (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS)
 _UNITS = {1: (1, "B"), 3: (2, "H"), 4: (4, "I"), 13: (4, "I"), 16: (8, "Q"), 18: (8, "Q")}
 
@@ -130,15 +131,21 @@ def mrw(content: Content) -> None:
 
 
 def x3f(content: Content) -> None:
-    """Sigma: the image sections of the directory, which lies where the last four bytes say."""
+    """Sigma: the image sections of the directory, which lies where the last four bytes say.
+
+    A section has a header of 28 bytes, whose third number says how it is packed: the JPEG among them is the
+    preview, which has the metadata in it.
+    """
     start = int.from_bytes(content.window(max(0, content.size - 4), 4), "little")
     if content.window(start, 4) != b"SECd":
         return
     count = int.from_bytes(content.window(start + 8, 4), "little")
     for number in range(min(count, _MOST_ENTRIES)):
         entry = content.window(start + 12 + 12 * number, 12)
-        if entry[8:] in (b"IMAG", b"IMA2"):
-            content.copy(int.from_bytes(entry[:4], "little"), int.from_bytes(entry[4:8], "little"))
+        at, length = int.from_bytes(entry[:4], "little"), int.from_bytes(entry[4:8], "little")
+        if entry[8:] in (b"IMAG", b"IMA2") and content.window(at + 12, 4) != _X3F_JPEG:
+            content.describe(at, _X3F_HEADER)
+            content.copy(at + _X3F_HEADER, length - _X3F_HEADER)
 
 
 def crw(content: Content) -> None:

@@ -99,10 +99,18 @@ def flac(content: Content) -> None:
 
 @dataclass(slots=True)
 class _Stream:
-    """A logical stream. `left` are its packets that are headers and told of, not sound."""
+    """A logical stream.
 
-    left: int
+    Attributes:
+        told: packets to come that say what it is and carry the tags. tables: those after them without
+            which the sound is another, but which are none.
+        length: bytes of the packet so far. sounds: there was a packet of sound.
+    """
+
+    told: int
+    tables: int
     length: int = 0
+    sounds: bool = False
 
 
 def ogg(content: Content) -> None:
@@ -121,34 +129,39 @@ def ogg(content: Content) -> None:
         body = content.window(offset + 27 + head[26], sum(lacing))
         serial = head[14:18]
         if head[5] & 2 or serial not in streams:
-            streams[serial] = _Stream(_headers(body))
+            streams[serial] = _Stream(*_headers(body))
             digests.setdefault(serial, hashlib.sha256())
         _packets(streams[serial], lacing, body, digests[serial])
         offset += 27 + len(lacing) + len(body)
-    for digest in digests.values():
-        if digest.digest() != hashlib.sha256().digest():
+    for serial, digest in digests.items():
+        if streams[serial].sounds:
             content.add(digest.digest())
 
 
-def _headers(first: bytes) -> int:
-    """How many packets are headers and tags; FLAC says how many follow the first (RFC 9639, 10.1)."""
+def _headers(first: bytes) -> tuple[int, int]:
+    """How many packets are headers and tags, and how many tables.
+
+    FLAC says how many follow the first (RFC 9639, 10.1); Vorbis (Vorbis I, 4.2) and Theora have one table.
+    """
     if first.startswith(b"\x7fFLAC") and len(first) > 8:
-        return 1 + min(int.from_bytes(first[7:9], "big"), 1000)
-    return 2
+        return 1 + min(int.from_bytes(first[7:9], "big"), 1000), 0
+    return 2, int(first[1:7] in (b"vorbis", b"theora"))
 
 
 def _packets(stream: _Stream, lacing: bytes, body: bytes, digest: hashlib._Hash) -> None:
     at = 0
     for length in lacing:
-        if not stream.left:
+        if not stream.told:
             digest.update(body[at : at + length])
+            stream.sounds = stream.sounds or bool(length and not stream.tables)
         stream.length += length
         at += length
         if length < 255:  # the packet ends here
-            if stream.left:
-                stream.left -= 1
+            if stream.told:
+                stream.told -= 1
             else:
                 digest.update(stream.length.to_bytes(8, "big"))
+                stream.tables = max(0, stream.tables - 1)
             stream.length = 0
 
 
@@ -181,5 +194,6 @@ def aiff(content: Content) -> None:
         if head[:4] == b"COMM":
             content.frame(*content.window(offset + 8, min(length, 18)))
         elif head[:4] == b"SSND":
-            content.copy(offset + 8, length)
+            content.describe(offset + 8, 8)  # where in its blocks the sound begins
+            content.copy(offset + 16, length - 8)
         offset += 8 + length + (length & 1)
