@@ -203,6 +203,7 @@ The package::
     media.read          what one file's content tells
     media.found         what a reader hands on
     media.boxes         boxes of ISO media
+    media.programs      bounds the programs that a worker starts
     media.xmp           XMP packets
     media.pictures.readers          the reader of each format of pictures
     media.pictures.jpeg             JPEG
@@ -221,6 +222,7 @@ The package::
     media.pictures.exif             Exif tags
     media.films.video   films
     media.films.audio   sound
+    media.films.covers  the pictures in front of sound, which nobody has to read
     media.films.mediainfo           what libmediainfo tells of both
     media.films.isobmff             the boxes of MP4 and its like
     media.films.riff    the chunks of AVI and WAV
@@ -229,6 +231,7 @@ The package::
     media.reading       what a file's content told, before anything is concluded
     media.conclude      the date that is believed, the origin, the evidence
     media.dates         chooses the one to believe
+    media.offsets       local times against others that are UTC
     media.stamps        the texts of dates
     media.names         dates in file names
     media.zone          time zones by name

@@ -243,12 +243,15 @@ class Earlier:
         identity: as it was when it came.
         role: what the library file is in its set, "principal", "companion" or "found".
         near: it came lately, or lies in the watch still: a name alone may tell that others belong to it.
+        stated: the date that somebody gave it since; None where it has the one that it was filed by, which
+            `identity` has in any case, for that tells what it belongs to.
     """
 
     identity: Identity
     holder: Holder
     role: str
     near: bool
+    stated: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)

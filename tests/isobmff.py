@@ -167,25 +167,26 @@ def sound(
     created: datetime | None = None,
     brand: str = "M4A ",
     track: tuple[int, int] | None = None,
+    handler: str = "sound",
 ) -> bytes:
     """A second of silence as iTunes keeps it.
 
     Args:
         texts: its tags by the names of their boxes. created: the time in the headers.
-        track: its number, and of how many.
+        track: its number, and of how many. handler: the name of what plays it.
     """
     kind = box("ftyp", brand.encode("ascii"), bytes(4), b"mp42isom")
     values = [box(name, box("data", struct.pack(">2I", 1, 0), text.encode())) for name, text in texts.items()]
     if track is not None:
         values.append(box("trkn", box("data", bytes(8), struct.pack(">4H", 0, *track, 0))))
-    handler = full_box("hdlr", bytes(4), b"mdirappl", bytes(9))
-    tags = box("udta", full_box("meta", handler, box("ilst", *values)))
+    reads_tags = full_box("hdlr", bytes(4), b"mdirappl", bytes(9))
+    tags = box("udta", full_box("meta", reads_tags, box("ilst", *values)))
     time = seconds(created)
     track_header = full_box(
         "tkhd", struct.pack(">5I", time, time, 1, 0, 600), bytes(12), b"\1\0\0\0", MATRIX, bytes(8), flags=7
     )
     media = full_box("mdhd", struct.pack(">4IHH", time, time, 8000, 8000, 0x55C4, 0))
-    described = full_box("hdlr", bytes(4), b"soun", bytes(12), b"sound\0")
+    described = full_box("hdlr", bytes(4), b"soun", bytes(12), handler.encode() + b"\0")
     source = box("dinf", full_box("dref", struct.pack(">I", 1), full_box("url ", flags=1)))
     entry = box("sowt", struct.pack(">6xH8xHHIHH", 1, 1, 16, 0, 8000, 0))
     samples = box(

@@ -93,4 +93,10 @@ class Shelves:
 
     def earlier(self, media: MediaSet) -> Sequence[Earlier]:
         keys = {companions.key(member.sighting.path) for member in media.members}
-        return [one for one in self.came if companions.key(one.identity.sighting.path) in keys]
+        brought = {one.digest for one in media.companions if one.facts.kind != "sidecar"}
+        return [
+            one
+            for one in self.came
+            if companions.key(one.identity.sighting.path) in keys
+            or (one.identity.digest in brought and one.role == "principal")
+        ]

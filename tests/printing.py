@@ -11,7 +11,7 @@ import anyio.to_thread
 from mediad.media.prints.likeness import SIDE, Look, Print, PrintKind
 from mediad.media.reading import File
 
-_GREY = bytes((row * 16 + column) % 256 for row in range(SIDE) for column in range(SIDE))
+_GREY = bytes((row * 8 + column) % 256 for row in range(SIDE) for column in range(SIDE))
 _COLOURS = bytes([128]) * 32
 
 

@@ -14,6 +14,18 @@ from mediad.errors import printable
 from mediad.sizes import size_text
 
 _BRIEF = 10  # changes of each sort that are shown where there are many
+_UNDONE = {  # what was taken back, as it is counted
+    "move": "move",
+    "copy": "copy",
+    "hardlink": "hard link",
+    "trash": "move to trash",
+    "quarantine": "move to quarantine",
+    "refile": "new place",
+    "date": "new date",
+    "undo": "undo",
+    "adopt": "adoption",
+}
+_PLURALS = {"copy": "copies", "move to trash": "moves to trash", "move to quarantine": "moves to quarantine"}
 
 Change = dict[str, Any]
 
@@ -67,8 +79,8 @@ class Changes:
         return f"{count(self.files, 'file')} ({size_text(self.reply['bytes'])})"
 
     def summary(self) -> str:
-        """ "57 files (1.2 GB): 50 undo move, 7 undo trash; 2 refused"."""
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in self._kinds.most_common())
+        """ "57 files (1.2 GB): 50 moves, 7 moves to trash; 2 refused": of an undo it is what was undone."""
+        kinds = ", ".join(_counted(number, kind) for kind, number in self._kinds.most_common())
         named = f": {kinds}" if len(self._kinds) > 1 else ""
         return f"{self.amount()}{named}{self.refused_text()}"
 
@@ -129,3 +141,12 @@ def _kind(change: Change) -> str:
     """ "undo move", "refile": what is done."""
     undone = change["undone_action"]
     return f"{change['action']} {undone}" if undone else str(change["action"])
+
+
+def _counted(number: int, kind: str) -> str:
+    """ "50 moves" of "undo move"."""
+    action = kind.removeprefix("undo ")
+    noun = _UNDONE.get(action) if action != kind else None
+    if noun is None:
+        return f"{number:,} {kind}"
+    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, noun + 's')}"

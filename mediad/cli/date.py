@@ -119,4 +119,6 @@ def shift(text: str) -> float:
             f'"{text}" is no shift; "-1:00" (hours:minutes), "+0:02:30" and numbers with w, d, h, m or s,'
             ' such as "2d" and "-1d 3:30", are allowed; years and months differ in length: see --set'
         )
+    if not total:
+        raise ValueError(f'"{text}" shifts nothing')
     return float(sign * total)

@@ -31,6 +31,9 @@ _SOURCES = {
     "filename": "the file's name",
     "mtime": "the time of the file itself",
 }
+_LAST_CHANGE = "the time of the last change that is noted in it"
+_FIELDS = {"png:tIME": _LAST_CHANGE, "ModifyDate": _LAST_CHANGE}
+_OF_OTHERS = {"filename": "the name of {}", "mtime": "the time of {}"}
 _DONE = {
     "move": "moved to {}",
     "copy": "copied to {}",
@@ -104,13 +107,16 @@ def _paragraphs(story: _Story, on: Screen) -> Iterator[list[str]]:
 def what_it_is(story: _Story) -> str:
     """ "This is a photo (jpeg) of 3.2 MB from Canon EOS 80D."."""
     kind = story["kind"] or "file"
+    if story["code"] == "not-media" and not story["format"]:  # what only its name claims
+        kind = "file"
     form = f" ({story['format']})" if story["format"] else ""
     article = "an" if kind == "audio" else "a"
     camera = f" from {_article(story['camera'])} {story['camera']}" if story["camera"] else ""
     origin = story["media_origin"]
     made = f"; by the look of it, its origin is: {origin}" if origin and origin != "camera" else ""
     noun = {"photo": "photo", "raw": "raw photo", "audio": "audio recording"}.get(kind, kind)
-    return f"This is {article} {noun}{form} of {size_text(story['size'])}{camera}{made}."
+    film = f" A film is embedded in it ({story['motion']})." if story.get("motion") else ""
+    return f"This is {article} {noun}{form} of {size_text(story['size'])}{camera}{made}.{film}"
 
 
 def _article(noun: str) -> str:
@@ -151,19 +157,31 @@ def what_became(story: _Story) -> str:
     }
     if story["code"] == "found":
         return "Mediad did not bring it; it only knows that it is there."
+    if story["outcome"] == "ignored" and _waits_for_its_file(story):
+        return "It tells of another file, and that has not come yet: until then it stays where it is."
     return sentences.get(story["outcome"] or "", "Nothing has been decided about it yet.")
+
+
+def _waits_for_its_file(story: _Story) -> bool:
+    """An orphan; one with a name that anything has is recorded as no media."""
+    code, form = str(story["code"]), str(story["format"])
+    return code == "orphan" or (code == "not-media" and form == "takeout")
 
 
 def date(story: _Story) -> str:
     """When it was taken, who says so, and how far that can be believed."""
     if not story["taken"]:
-        return "When it was taken is not known: none of these dates can be believed."
+        late = any(candidate.get("command") for candidate in story["candidates"])
+        why_not = "what tells it came later" if late else "none of these dates can be believed"
+        return f"When it was taken is not known: {why_not}."
     offset = f", {story['offset']} from UTC" if story["offset"] else ", local time"
     if story["taken_source"] == "user":
         return f"It was taken on {_day(story['taken'])}{offset}. You said so, with `mediactl date`."
-    source = _source(story["taken_source"] or "", story["taken_tag"])
-    source += _beside(next((one for one in story["candidates"] if one["won"]), {}))
+    won: _Story = next((one for one in story["candidates"] if one["won"]), {})
+    source = _source(story["taken_source"] or "", story["taken_tag"], won.get("sidecar"))
     certain = _CONFIDENCE.get(story["confidence"] or "", "")
+    if story["confidence"] == "low" and story["doubts"]:
+        certain = "That is a guess, for the file is damaged; it may well be wrong."
     exact = f" To be exact: {note}." if (note := story.get("date_note")) else ""
     return f"It was taken on {_day(story['taken'])}{offset}. So says {source}. {certain}{exact}"
 
@@ -192,15 +210,10 @@ def _candidates(story: _Story, on: Screen) -> list[str]:
     lines = []
     for candidate in story["candidates"]:
         mark = "*" if candidate["won"] else "-"
-        source = _source(candidate["source"], candidate["tag"]) + _beside(candidate)
+        source = _source(candidate["source"], candidate["tag"], candidate.get("sidecar"))
         line = f"{source}: {_moment(candidate)}. {_verdict(candidate, story)}"
         lines += _prose(on, line, first=f"  {mark} ", then="    ")
     return lines
-
-
-def _beside(candidate: dict[str, Any]) -> str:
-    """The other file that states it."""
-    return f", in {candidate['sidecar']}" if candidate.get("sidecar") else ""
 
 
 def _moment(candidate: dict[str, Any]) -> str:
@@ -212,6 +225,8 @@ def _moment(candidate: dict[str, Any]) -> str:
 def _verdict(candidate: dict[str, Any], story: _Story) -> str:
     """Why a date was believed, or was not."""
     doubt = candidate["doubt"]
+    if command := candidate.get("command"):
+        return f"Not asked yet, since it came later: `{command}` takes it."
     if candidate["won"]:
         return f"Believed, with a doubt: {doubt}." if doubt else "Believed."
     if candidate["moment"] is None:
@@ -225,9 +240,17 @@ def _verdict(candidate: dict[str, Any], story: _Story) -> str:
     return "Not believed: it is out of bounds, or such dates are not asked for."
 
 
-def _source(source: str, tag: str) -> str:
-    plain = _SOURCES.get(source, source)
-    return plain if tag in ("", source) else f"{plain} ({tag})"
+def _source(source: str, tag: str, other: str | None) -> str:
+    """Who states a date.
+
+    Args:
+        other: the name of the file that states it, None for the file itself.
+    """
+    if other and source in _OF_OTHERS:
+        return _OF_OTHERS[source].format(other)
+    plain = _FIELDS.get(tag) or _SOURCES.get(source, source)
+    field = "" if tag in ("", source) else f" ({tag})"
+    return f"{plain}{field}{f', in {other}' if other else ''}"
 
 
 def _step(step: dict[str, Any], on: Screen) -> list[str]:

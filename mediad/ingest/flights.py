@@ -29,7 +29,7 @@ class Flights:
     def __init__(self) -> None:
         self._held: dict[int, _Held] = {}
         self._names: set[tuple[str, bytes]] = set()
-        self._contents: set[_Content | None] = set()
+        self._contents: dict[_Content, Plan] = {}
         self._kin: dict[_Kind, list[Plan]] = {}
         self._flying: Counter[bytes] = Counter()
         self._claimed: set[bytes] = set()
@@ -49,7 +49,7 @@ class Flights:
         self._held[id(plan)] = _Held(plan, names, content, kinds, digests)
         self._names.update(names)
         if content is not None:
-            self._contents.add(content)
+            self._contents[content] = plan
         for kind in kinds:
             self._kin.setdefault(kind, []).append(plan)
         self._flying.update(digests)
@@ -59,7 +59,8 @@ class Flights:
         if (held := self._held.pop(id(plan), None)) is None:
             return
         self._names.difference_update(held.names)
-        self._contents.discard(held.content)
+        if held.content is not None:
+            self._contents.pop(held.content, None)
         for kind in held.kinds:
             self._kin[kind] = [other for other in self._kin[kind] if other is not plan]
             if not self._kin[kind]:
@@ -73,9 +74,9 @@ class Flights:
         """Does a plan under way give this name?"""
         return (library, key) in self._names
 
-    def has_content(self, scope: str, digest: bytes) -> bool:
-        """Does a plan under way file this content as a principal's, as `hold` was told the scope?"""
-        return (scope, digest) in self._contents
+    def filing(self, scope: str, digest: bytes) -> Plan | None:
+        """The plan under way that files this content as a principal's, as `hold` was told the scope."""
+        return self._contents.get((scope, digest))
 
     def alike(self, media: MediaSet) -> list[Plan]:
         """Plans under way of sets that share a stem or ContentIdentifier with this one."""
@@ -101,6 +102,9 @@ class Flights:
 
 
 def _kinds(media: MediaSet) -> list[_Kind]:
+    first = media.principal
+    if not media.companions and not first.facts.content_id:
+        return [(first.sighting.watch, companions.key(first.sighting.path))]
     found: set[_Kind] = {(one.sighting.watch, companions.key(one.sighting.path)) for one in media.members}
     found |= {(one.sighting.watch, one.facts.content_id) for one in media.members if one.facts.content_id}
     return list(found)

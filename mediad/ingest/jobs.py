@@ -74,8 +74,10 @@ def _job(stages: Stages, held: Held, plan: Plan) -> Job:
         item = tasks[0].item if tasks else id_
         meter = stages.enter(sighting, "planning")
         tasks.append(Task(id_, item, step, source, sighting.root, library, name, meter))
-    keeper = shelves.find(plan.witness.library) if plan.witness else None
+    proofs = (plan.witness, *(step.proof for step in plan.steps))
+    home = next((one.library for one in proofs if one is not None), None)  # all are in one
+    keeper = shelves.find(home) if home is not None else None
     witness = keeper.library if keeper is not None else None
-    if plan.witness is not None and witness is None:
-        return Job(held, plan, [], error=shelves.reason(plan.witness.library))
+    if home is not None and witness is None:
+        return Job(held, plan, [], error=shelves.reason(home))
     return Job(held, plan, tasks, witness)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mediad.media import companions
-from mediad.model import BY_HAND, Earlier, Holder, Identity, MediaSet
+from mediad.media import companions, together
+from mediad.model import Earlier, Holder, Identity, MediaSet
 
 WINDOW = 7 * 86_400_000_000
 """Microseconds for which what came earlier counts as near; phones send films days after their stills, and a
@@ -29,26 +29,49 @@ class Kin:
 
     Attributes:
         principal: the file that it belongs to, None where it leads its set itself.
-        followers: principals that are companions of it.
+        members: what else came earlier and is of the set that it leads.
+        again: principals of which it brings a copy along, as a companion; whoever brought them.
     """
 
     principal: Earlier | None = None
-    followers: tuple[Earlier, ...] = ()
+    members: tuple[Earlier, ...] = ()
+    again: tuple[Earlier, ...] = ()
+
+    @property
+    def followers(self) -> tuple[Earlier, ...]:
+        """Principals that are companions of it."""
+        return tuple(one for one in self.followed if one.role == "principal")
+
+    @property
+    def followed(self) -> tuple[Earlier, ...]:
+        """All that is to lie beside it."""
+        return () if self.principal is not None else (*self.members, *self.again)
 
     @property
     def digests(self) -> list[bytes]:
         """The contents that a plan rests on which takes note of these."""
-        found = [one.identity.digest for one in self.followers]
+        found = [one.identity.digest for one in (*self.followers, *self.again)]
         return found if self.principal is None else [*found, self.principal.identity.digest]
 
-    def dated(self, media: MediaSet) -> MediaSet:
-        """The newcomer's set, by the date that somebody has set for a file that it leads from now on."""
-        dates = (one.identity.taken for one in self.followers)
-        ours = next((taken for taken in dates if taken is not None and taken.source == BY_HAND), None)
-        if ours is None:
+    def dated(self, media: MediaSet, sources: Sequence[str]) -> MediaSet:
+        """The newcomer's set, by the date that it would have had all come together, or by the one that
+        somebody has set for what it leads from now on.
+
+        Args:
+            sources: of dates, those that are believed, the most trusted first.
+        """
+        if not self.followed:
             return media
-        principal = replace(media.principal, facts=replace(media.principal.facts, taken=ours))
+        ours = next((one.stated for one in self.followers if one.stated is not None), None)
+        if ours is not None:
+            principal = replace(media.principal, facts=replace(media.principal.facts, taken=ours))
+        else:
+            whole = MediaSet(media.principal, tuple(one.identity for one in self.followed))
+            principal = together.dated(whole, sources).principal
         return replace(media, principal=principal)
+
+
+_ALONE = Kin()
 
 
 def kin_of(media: MediaSet, earlier: Iterable[Earlier]) -> Kin:
@@ -57,14 +80,18 @@ def kin_of(media: MediaSet, earlier: Iterable[Earlier]) -> Kin:
     Args:
         earlier: what came from the same watch and may be of the set, the newest first.
     """
-    there = _eligible(media, earlier)
-    if not there:
-        return Kin()
-    together = [*(one.identity for one in there.values()), *media.members]
-    for whole in companions.form_sets(together)[0]:
-        if media.principal in whole.members:
-            return _in_set(media, whole, there)
-    return Kin()
+    if not (earlier := list(earlier)):  # as of nearly all
+        return _ALONE
+    brought = {one.digest for one in media.companions if one.facts.kind != "sidecar"}
+    again: dict[tuple[str, bytes], Earlier] = {}
+    others: list[Earlier] = []
+    for one in earlier:
+        if one.role == "principal" and one.identity.digest in brought:
+            again.setdefault((one.holder.library, one.identity.digest), one)
+        else:
+            others.append(one)
+    found = _by_rule(media, _eligible(media, others))
+    return replace(found, again=tuple(again.values())) if again else found
 
 
 def are_kin(media: MediaSet, other: MediaSet) -> bool:
@@ -73,11 +100,21 @@ def are_kin(media: MediaSet, other: MediaSet) -> bool:
     return found.principal is not None or bool(found.followers)
 
 
+def _by_rule(media: MediaSet, there: dict[bytes, Earlier]) -> Kin:
+    if not there:
+        return Kin()
+    everyone = [*(one.identity for one in there.values()), *media.members]
+    for whole in companions.form_sets(everyone)[0]:
+        if media.principal in whole.members:
+            return _in_set(media, whole, there)
+    return Kin()
+
+
 def _in_set(media: MediaSet, whole: MediaSet, there: dict[bytes, Earlier]) -> Kin:
     if whole.principal is not media.principal:
         return Kin(there.get(whole.principal.sighting.path))
-    followers = (there.get(one.sighting.path) for one in whole.companions)
-    return Kin(followers=tuple(one for one in followers if one is not None and one.role == "principal"))
+    members = (there.get(one.sighting.path) for one in whole.companions)
+    return Kin(members=tuple(one for one in members if one is not None))
 
 
 def _eligible(media: MediaSet, earlier: Iterable[Earlier]) -> dict[bytes, Earlier]:

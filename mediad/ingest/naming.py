@@ -44,8 +44,8 @@ def renamings(media: MediaSet) -> list[str]:
     """What `why` tells of names that were set right: "named .png, is JPEG: filed as .jpg"."""
     told: list[str] = []
     for member in media.members:
-        old, new = (split_name(name)[1] for name in (member.name, name_of(member)))
-        if old != new:
+        if (name := name_of(member)) != member.name:
+            old, new = split_name(member.name)[1], split_name(name)[1]
             form = member.facts.format.upper()
             told.append(f"named {printable(old)}, is {form}: filed as {new.decode('ascii')}")
     return list(dict.fromkeys(told))
@@ -64,6 +64,27 @@ def set_names(media: MediaSet, principal: bytes) -> list[bytes]:
             unique = with_suffix(wanted, number)
         names.append(unique)
     return names
+
+
+class Numbers:
+    """0, 1, 2, ...: but where a name was found taken n times, go on there (10,000 scans of one name)."""
+
+    def __init__(self, known: dict[tuple[str, bytes], int], name: tuple[str, bytes]) -> None:
+        self._known = known
+        self._name = name
+        self._next = 0
+
+    def __iter__(self) -> Numbers:
+        return self
+
+    def __next__(self) -> int:
+        number = self._next
+        if number == 1:
+            number = max(1, self._known.get(self._name, 1))
+        self._next = number + 1
+        if number:
+            self._known[self._name] = number
+        return number
 
 
 def _shown(companion: Identity, companions: Sequence[Identity]) -> bytes:
@@ -90,7 +111,7 @@ def principal_name(companion: bytes, holder: bytes) -> bytes:
 def lonely(orphan: Identity) -> tuple[str, str]:
     """Code and reason of a companion that stays where it is, since its principal is not there."""
     form = FORMATS.get(orphan.facts.format)
-    if form is not None and is_common(form):
+    if form is None or is_common(form):
         return "not-media", "is not media, by content or name"
     return "orphan", "a companion without its principal"
 

@@ -403,7 +403,7 @@ class Pipeline:
     def _library_changed(self, shelf: Shelf) -> None:
         self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)
         self.verifier.wake()
-        self.gatherer.wake()
+        self.gatherer.retry()
         self._nudge()
 
     def _in_hand(self, step: int) -> bool:

@@ -19,6 +19,7 @@ from mediad.errors import LibraryMoved, printable
 from mediad.ingest.flights import Flights
 from mediad.ingest.kin import Kin, are_kin, kin_of
 from mediad.ingest.naming import (
+    Numbers,
     lonely,
     name_of,
     principal_name,
@@ -106,7 +107,7 @@ class Planner:
         kin = kin_of(media, world.earlier(media))
         if (waits := self._waits(media, kin)) is not None:
             return waits
-        media = kin.dated(media)
+        media = kin.dated(media, self.config.dates.sources)
         principal = media.principal
         watch = self._watch(principal.sighting)
         place = self.place_for(principal, watch)
@@ -116,16 +117,19 @@ class Planner:
             if principal.facts.unreadable:
                 return self._quarantined(media, watch, place)
         scope = "" if self.config.duplicates.scope == "all" else place.library
-        if self._flights.has_content(scope, principal.digest):
+        if self._flights.filing(scope, principal.digest) is not None:
             return Waits(principal.digest)
+        for one in media.companions:  # what is filed alone just now will belong to this set
+            if one.facts.kind != "sidecar" and (alone := self._flights.filing(scope, one.digest)) is not None:
+                return Waits(alone.set.principal.digest, alone.set)
         holders = world.holders(principal.digest, scope or None)
         if not holders and self._unwanted(principal, world):
             return self._left(media, place, Result.IGNORED, "deleted", "was moved to trash before")
         if holders:
-            plan = self._duplicate(media, watch, place, holders[0], world, avoid)
-            kin = Kin()
+            plan = self._duplicate(media, watch, place, holders[0], world, avoid, kin)
+            kin = Kin(again=kin.again)
         elif kin.principal is not None:
-            plan = self._late(media, watch, kin.principal, world, avoid)
+            plan = self._late(media, watch, kin, kin.principal, world, avoid)
         else:
             plan = self._filed(media, watch, place, world, avoid, kin)
         self._flights.hold(plan, scope, kin.digests)
@@ -141,7 +145,7 @@ class Planner:
         if kin.principal is None:
             place = Place(watch.library, self._layout(watch.library, orphan), "")
             return self._left(media, place, Result.IGNORED, *lonely(orphan))
-        plan = self._late(media, watch, kin.principal, world, avoid)
+        plan = self._late(media, watch, kin, kin.principal, world, avoid)
         self._flights.hold(plan, None, kin.digests)
         return plan
 
@@ -254,17 +258,20 @@ class Planner:
         holder: Holder,
         world: World,
         avoid: Collection[bytes],
+        kin: Kin,
     ) -> Plan:
         step = self._disposal(media.principal, watch, place.library, holder, "principal")
-        joined = self._joined(media.companions, watch, place.library, holder, b"", world, avoid)
+        kept = _kept(kin, holder.library, world)
+        joined = self._joined(media.companions, watch, place.library, holder, b"", world, avoid, kept)
         return Plan(media, (step, *joined), holder, place.why)
 
     def _late(
-        self, media: MediaSet, watch: Watch, former: Earlier, world: World, avoid: Collection[bytes]
+        self, media: MediaSet, watch: Watch, kin: Kin, former: Earlier, world: World, avoid: Collection[bytes]
     ) -> Plan:
         """Companions whose principal came before: nothing that is filed moves."""
         holder, name = former.holder, former.identity.name
-        steps = self._joined(media.members, watch, holder.library, holder, name, world, avoid)
+        kept = _kept(kin, holder.library, world)
+        steps = self._joined(media.members, watch, holder.library, holder, name, world, avoid, kept)
         return Plan(media, steps, holder, "beside its principal, which came earlier")
 
     def _joined(
@@ -276,9 +283,14 @@ class Planner:
         source: bytes,
         world: World,
         avoid: Collection[bytes],
+        kept: Mapping[bytes, Holder],
     ) -> tuple[Step, ...]:
-        """Companions whose principal the library has: what its set holds already is a duplicate."""
-        kept = world.set_members(holder) if members else {}
+        """Companions whose principal the library has: what its set holds already is a duplicate.
+
+        Args:
+            kept: what else the library has of them, by content.
+        """
+        kept = {**kept, **world.set_members(holder)} if members else kept
         chosen: set[bytes] = set()
         steps: list[Step] = []
         for member in members:
@@ -319,30 +331,58 @@ class Planner:
     def _filed(
         self, media: MediaSet, watch: Watch, place: Place, world: World, avoid: Collection[bytes], kin: Kin
     ) -> Plan:
+        if not media.companions and not kin.followed:  # as nearly all
+            return self._filed_alone(media, watch, place, world, avoid)
+        library = place.library
+        kept = _kept(kin, library, world)
+        fresh = [one for one in media.companions if one.digest not in kept]
+        ours = [one for one in kin.followed if one.holder.library == library]
+        whole = MediaSet(media.principal, (*fresh, *(one.identity for one in ours)))
+        own = [b"", *(b"" for _ in fresh), *(key_of(one.holder.path) for one in ours)]
         wanted = place.layout.render(values_of(media.principal, watch))
-        for number in self._numbers(place.library, wanted):
-            names = set_names(media, with_suffix(wanted, number) if number else wanted)
-            if all(self._free(place.library, name, world, avoid) for name in names):
+        for number in self._numbers(library, wanted):
+            names = set_names(whole, with_suffix(wanted, number) if number else wanted)
+            pairs = zip(names, own, strict=True)
+            if all(key_of(name) == key or self._free(library, name, world, avoid) for name, key in pairs):
                 break
+        given = {id(one): name for one, name in zip(whole.members, names, strict=True)}
         steps = tuple(
             Step(
                 member,
                 watch.action,
                 Result.FILED,
-                place.library,
-                name,
+                library,
+                given[id(member)],
                 role="principal" if member is media.principal else "companion",
             )
-            for member, name in zip(media.members, names, strict=True)
+            if id(member) in given
+            else self._disposal(member, watch, library, kept[member.digest], "companion")
+            for member in media.members
         )
-        followers = (one.holder.id for one in kin.followers if one.holder.library == place.library)
-        why = "; ".join((place.why, *renamings(media)))
+        elsewhere = dict.fromkeys(
+            f"what came of its set before stays in library {one.holder.library}"
+            for one in kin.followers
+            if one.holder.library != library
+        )
+        followers = (one.holder.id for one in kin.followers if one.holder.library == library)
+        why = "; ".join((place.why, *renamings(media), *elsewhere))
         return Plan(media, steps, None, why, tuple(followers))
 
-    def _numbers(self, library: str, wanted: bytes) -> _Numbers:
+    def _filed_alone(
+        self, media: MediaSet, watch: Watch, place: Place, world: World, avoid: Collection[bytes]
+    ) -> Plan:
+        wanted = name = place.layout.render(values_of(media.principal, watch))
+        for number in self._numbers(place.library, wanted):
+            name = with_suffix(wanted, number) if number else wanted
+            if self._free(place.library, name, world, avoid):
+                break
+        step = Step(media.principal, watch.action, Result.FILED, place.library, name)
+        return Plan(media, (step,), None, "; ".join((place.why, *renamings(media))))
+
+    def _numbers(self, library: str, wanted: bytes) -> Numbers:
         if len(self._suffixes) > 10_000:
             self._suffixes.clear()
-        return _Numbers(self._suffixes, (library, key_of(wanted)))
+        return Numbers(self._suffixes, (library, key_of(wanted)))
 
     def _free(self, library: str, name: bytes, world: World, avoid: Collection[bytes]) -> bool:
         key = key_of(name)
@@ -350,22 +390,10 @@ class Planner:
         return not held and key not in avoid and not world.taken(library, key)
 
 
-class _Numbers:
-    """0, 1, 2, ...: but where a name was found taken n times, go on there (10,000 scans of one name)."""
-
-    def __init__(self, known: dict[tuple[str, bytes], int], name: tuple[str, bytes]) -> None:
-        self._known = known
-        self._name = name
-        self._next = 0
-
-    def __iter__(self) -> _Numbers:
-        return self
-
-    def __next__(self) -> int:
-        number = self._next
-        if number == 1:
-            number = max(1, self._known.get(self._name, 1))
-        self._next = number + 1
-        if number:
-            self._known[self._name] = number
-        return number
+def _kept(kin: Kin, library: str, world: World) -> dict[bytes, Holder]:
+    """Of the sets that are brought again, what a library has already, by content."""
+    found: dict[bytes, Holder] = {}
+    for one in kin.again:
+        if one.holder.library == library:
+            found |= {**world.set_members(one.holder), one.identity.digest: one.holder}
+    return found

@@ -67,9 +67,9 @@ class Preparer:
                 self.discard(group, job)
 
     def _prepare(self, group: Group, job: Job) -> None:
-        if job.witness is not None and job.plan.witness is not None:
-            holders = (job.plan.witness, *(task.step.proof for task in job.tasks if task.step.proof))
-            for holder in dict.fromkeys(holders):
+        if job.witness is not None:
+            holders = (job.plan.witness, *(task.step.proof for task in job.tasks))
+            for holder in dict.fromkeys(filter(None, holders)):
                 self._check_witness(group, job, job.witness, holder)
         for task in job.tasks:
             task.action = task.action or task.step.action

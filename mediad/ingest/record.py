@@ -185,7 +185,7 @@ class Recorder:
                     task.action,
                     self._rows[task.library.name],
                     task.name,
-                    job.plan.witness.id if job.plan.witness else None,
+                    witness.id if (witness := job.plan.witness or task.step.proof) else None,
                     evidence_of(task.step.identity, job.plan.why),
                     task.source.path if task.step.identity.sighting.kept else None,
                 )

@@ -6,9 +6,9 @@ all. Undo, trash, refile, date and expiry all come down to these, and `keeping.r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 _PRIVATE = b".mediad/"
 
@@ -122,12 +122,15 @@ class Change:
         item: the set that it was until now.
         refused: why nothing can be done with it, else "".
         joins: the set that its steps belong to; None for one of their own.
+        holds: asked with the catalogue, in the unit of work in which it begins: is all that it was decided by
+            still so? None: nothing is asked.
     """
 
     item: int
     shifts: tuple[Shift, ...]
     refused: str = ""
     joins: int | None = None
+    holds: Callable[[Any], bool] | None = field(default=None, compare=False)
 
 
 class Taken(NamedTuple):

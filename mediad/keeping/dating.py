@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
+from mediad.errors import printable
 from mediad.keeping import refiling
 from mediad.keeping.change import Change, Kept, Shift
 from mediad.keeping.refiling import Today
@@ -19,6 +20,7 @@ from mediad.media.dates import DateSettings, choose
 from mediad.model import BY_HAND, Taken
 
 _FIRST_YEAR = 1000  # before it a year has no four digits, and sorts wrongly
+_LAST_YEAR = 9000  # of what is found, as in media.dates: at the end of the calendar no zone can be reckoned
 _EVER = datetime(9000, 1, 1, tzinfo=UTC)  # the user's word counts for what lies ahead, too
 _DAY = timedelta(days=1)
 
@@ -61,8 +63,8 @@ class Rules:
     first: Callable[[Kept], Date | None]
 
 
-Order = Callable[[Kept, Rules], Date | Refused]
-"""What somebody asks for: the date that a principal gets."""
+Order = Callable[[Sequence[Kept], Rules], Date | Refused]
+"""What somebody asks for: the date that a set gets, of its files, the principal first."""
 
 
 # --- What may be asked for ---------------------------------------------------------------------------
@@ -74,13 +76,14 @@ def to_moment(local: datetime, offset_min: int | None) -> Order:
     Args:
         local: naive. offset_min: minutes east of UTC, None where that is not known.
     """
-    return lambda lead, rules: _by_hand(local, offset_min)
+    return lambda files, rules: _by_hand(local, offset_min)
 
 
 def by_shift(span: timedelta) -> Order:
     """The date lies so much later, or earlier: the camera's clock was wrong."""
 
-    def order(lead: Kept, rules: Rules) -> Date | Refused:
+    def order(files: Sequence[Kept], rules: Rules) -> Date | Refused:
+        lead = files[0]
         if lead.taken is None:
             return Refused("has no date that could be shifted: --set gives it one")
         try:
@@ -99,8 +102,8 @@ def by_source(source: str) -> Order:
         source: such as "filename", or the own name of a field, such as "CreateDate"; case does not count.
     """
 
-    def order(lead: Kept, rules: Rules) -> Date | Refused:
-        found = stated(lead)
+    def order(files: Sequence[Kept], rules: Rules) -> Date | Refused:
+        lead, found = files[0], stated(files)
         wanted = source.casefold()
         theirs = [one for one in found if one.candidate.source.casefold() == wanted]
         fields = [one for one in found if one.candidate.tag.casefold() == wanted]
@@ -109,15 +112,22 @@ def by_source(source: str) -> Order:
             return best
         dates = (one.candidate for one in found if one.candidate.moment)
         told = sorted({name for one in dates for name in (one.source, one.tag)})
-        return Refused(f"has no date by {source}; there are {', '.join(told) or 'none'}")
+        others = f"only from {', '.join(told)}" if told else "nor from anything else: --set gives it one"
+        return Refused(f"{lacking(source)}, {others}")
 
     return order
 
 
-def to_its_own(lead: Kept, rules: Rules) -> Date | Refused:
+def lacking(source: str) -> str:
+    """How every refusal begins of what has no date from a source."""
+    return f'has no date from "{printable(source)}"'
+
+
+def to_its_own(files: Sequence[Kept], rules: Rules) -> Date | Refused:
     """The date is what today's rules choose from what was found in the set; an `Order`."""
-    found, filed = stated(lead), rules.first(lead) or _of(lead)
-    if not found:  # there were too many to be kept
+    lead = files[0]
+    found, filed = stated(files), rules.first(lead) or _of(lead)
+    if not stated(files[:1]):  # there were too many to be kept
         return filed
     taken, sidecar = chosen(lead, found, rules.settings, rules.now)
     if taken is None:
@@ -158,7 +168,7 @@ def _best(lead: Kept, found: Sequence[Stated], rules: Rules) -> Date | None:
 def _any(found: Sequence[Stated], rules: Rules) -> Date | None:
     """The first of these that is a date; none is chosen that is never the time of capture, but for this."""
     for one, file in found:
-        if one.moment is None or one.moment.year < _FIRST_YEAR:
+        if one.moment is None or not _FIRST_YEAR <= one.moment.year <= _LAST_YEAR:
             continue
         moment, offset = one.moment, one.offset_minutes
         if one.utc:
@@ -181,7 +191,7 @@ def plan(files: Sequence[Kept], order: Order, today: Today, rules: Rules, by: st
     """
     lead = files[0]
     old = _of(lead)
-    new = Refused("") if not lead.leads or lead.evidence is None else order(lead, rules)
+    new = Refused("") if not lead.leads or lead.evidence is None else order(files, rules)
     if isinstance(new, Refused):
         refused = new.why or refiling.where(files, today).refused
         return Change(lead.bond.item or 0, _shifts(files, refused, old, old), refused)

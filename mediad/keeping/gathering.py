@@ -10,33 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mediad.errors import printable
+from mediad.ingest.naming import set_names
 from mediad.keeping.change import Bond, Change, Kept, Shift, Spot
-from mediad.keeping.refiling import by_hand
-from mediad.layout import companion_name, key_of, with_suffix
+from mediad.keeping.refiling import by_hand, identity_of
+from mediad.layout import key_of, with_suffix
+from mediad.model import MediaSet
 
 
-def plan(lead: Kept, sets: Sequence[Sequence[Kept]], taken: Callable[[Spot], bool]) -> list[Change]:
+def plan(
+    lead: Kept, sets: Sequence[Sequence[Kept]], taken: Callable[[Spot], bool], given: set[bytes]
+) -> list[Change]:
     """What brings sets beside a principal, each set whole or not at all.
 
     Args:
         sets: each with its principal first.
         taken: does a file whose name compares equal lie there?
+        given: the name keys that have been given in this library just now; grows.
     """
-    given: set[bytes] = set()
     return [_change(lead, files, taken, given) for files in sets]
 
 
 def _change(lead: Kept, files: Sequence[Kept], taken: Callable[[Spot], bool], given: set[bytes]) -> Change:
     refused = next(filter(None, (_refusal(lead, file) for file in files)), "")
-    ours = {key_of(file.spot.path) for file in files}
-
-    def free(spot: Spot) -> bool:
-        key = key_of(spot.path)
-        return key not in given and (key in ours or not taken(spot))
-
+    media = MediaSet(identity_of(lead), tuple(map(identity_of, files)))
     shifts: list[Shift] = []
-    for file in files:
-        target = file.spot if refused else _beside(lead, file, free)
+    for file, wanted in zip(files, set_names(media, lead.spot.path)[1:], strict=True):
+        target = file.spot if refused else _beside(file, wanted, taken, given)
         given.add(key_of(target.path))
         shifts.append(_shift(lead, file, target))
     return Change(files[0].bond.item or 0, tuple(shifts), refused, joins=lead.bond.item)
@@ -53,13 +52,10 @@ def _refusal(lead: Kept, file: Kept) -> str:
     return ""
 
 
-def _beside(lead: Kept, file: Kept, free: Callable[[Spot], bool]) -> Spot:
-    directory, slash, name = lead.spot.path.rpartition(b"/")
-    source = lead.path.rpartition(b"/")[2]
-    wanted = directory + slash + companion_name(source, name, file.path.rpartition(b"/")[2])
-    spot = file.spot._replace(path=wanted)
-    number = 0
-    while not free(spot):
+def _beside(file: Kept, wanted: bytes, taken: Callable[[Spot], bool], given: set[bytes]) -> Spot:
+    """The first name that is free, or its own."""
+    spot, number = file.spot._replace(path=wanted), 0
+    while key_of(spot.path) in given or (key_of(spot.path) != key_of(file.spot.path) and taken(spot)):
         number += 1
         spot = file.spot._replace(path=with_suffix(wanted, number))
     return spot

@@ -93,7 +93,7 @@ def where(files: Sequence[Kept], today: Today) -> Where:
         return Where(here, "belongs to a file that is not in the library any more")
     if not _identified(lead):
         return Where(here, "was never looked into: mediactl adopt dates it")
-    media = MediaSet(_identity(lead), tuple(_identity(one) for one in files[1:]))
+    media = MediaSet(identity_of(lead), tuple(identity_of(one) for one in files[1:]))
     place = today.planner.place_for(media.principal, today.watch)
     if place.ignore:
         return Where(here)
@@ -118,10 +118,37 @@ def _free(
         names = set_names(media, with_suffix(wanted, number) if number else wanted)
         spots = tuple(home._replace(path=name) for name in names)
         if files[0].spot == spots[0]:
-            return tuple(file.spot for file in files)
+            return _together(files, spots, today)
         if not any((spot.library, key_of(spot.path)) not in ours and today.taken(spot) for spot in spots):
             return spots
     return None
+
+
+def _together(files: Sequence[Kept], wanted: Sequence[Spot], today: Today) -> tuple[Spot, ...]:
+    """The principal stays, and what lies with it; companions that were left elsewhere come to it.
+
+    Args:
+        wanted: the names that they have beside it.
+    """
+    lead = files[0].spot
+    spots = [file.spot for file in files]
+    given = {key_of(spot.path) for spot in spots}
+    for number, file in enumerate(files):
+        here = (file.spot.library, _folder(file.spot)) == (lead.library, _folder(lead))
+        if here or file.placed != file.spot.path:  # somebody put it there
+            continue
+        tried = (
+            with_suffix(wanted[number].path, suffix) if suffix else wanted[number].path
+            for suffix in range(_HIGHEST)
+        )
+        free = (lead._replace(path=path) for path in tried if key_of(path) not in given)
+        spots[number] = next((spot for spot in free if not today.taken(spot)), file.spot)
+        given.add(key_of(spots[number].path))
+    return tuple(spots)
+
+
+def _folder(spot: Spot) -> bytes:
+    return spot.path.rpartition(b"/")[0]
 
 
 def evidence_of(kept: Kept) -> dict[str, object]:
@@ -138,7 +165,7 @@ def evidence_in(text: str) -> dict[str, object]:
     return told if isinstance(told, dict) else {}
 
 
-def _identity(kept: Kept) -> Identity:
+def identity_of(kept: Kept) -> Identity:
     """The file as it was identified when it was filed, under its name of then."""
     told = evidence_of(kept)
     text = {key: value for key, value in told.items() if isinstance(value, str)}

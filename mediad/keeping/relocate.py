@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 import apsw
 
-from mediad.errors import LibraryOffline, MediadError, Retry, Stranded
+from mediad.errors import LibraryOffline, MediadError, Retry, SourceChanged, Stranded, printable
 from mediad.events import Events
 from mediad.ingest.group import private_name
 from mediad.ingest.pulse import Hung, Pulse
@@ -54,6 +54,7 @@ class Done(NamedTuple):
 
     Attributes:
         later: it may be possible when the library, or the daemon, is well again.
+        error: what went wrong, None where it was refused beforehand.
     """
 
     item: int
@@ -62,6 +63,11 @@ class Done(NamedTuple):
     step: int | None
     reason: str
     later: bool = False
+    error: MediadError | None = None
+
+
+Plan = Callable[[apsw.Connection], Sequence[Change]]
+"""What plans changes, in one unit of work."""
 
 
 class Relocator:
@@ -76,11 +82,15 @@ class Relocator:
         self._thread = anyio.CapacityLimiter(1)
         self._pulses: dict[bytes, Pulse] = {}  # by root
 
-    async def carry_out(self, command: Command, group: Sequence[Change]) -> list[Done]:
+    async def carry_out(
+        self, command: Command, group: Sequence[Change], anew: Plan | None = None
+    ) -> list[Done]:
         """Do it, and tell what became of it. Nothing is raised for what cannot be done.
 
         Args:
             group: sets that share their commits, see `grouped`.
+            anew: plans them once more when nobody else changes the libraries: what had been decided on may
+                have been undone meanwhile.
         """
         told = [refusal for change in group if change.refused for refusal in refusals(change)]
         possible = [change for change in group if not change.refused]
@@ -92,6 +102,8 @@ class Relocator:
                 await self._stages.wait(0.5)
             with anyio.CancelScope(shield=True):  # what was begun is finished
                 try:
+                    if anew is not None:
+                        told, possible = _within(digests, await self._stages.database.run(anew))
                     told += await self._relocate(command, possible)
                 finally:
                     await self._release(digests)
@@ -131,7 +143,7 @@ class Relocator:
                 await self._in_thread(self._examiner.examine, trip)
                 if trip.going:
                     await self._begin(command, trip)
-                    begun = trip.going
+                if begun := trip.going:
                     try:
                         await self._in_thread(self._mover.move, trip)
                         await self._end(trip, begun)
@@ -196,23 +208,27 @@ class Relocator:
                     yield shelf
 
     async def _begin(self, command: Command, trip: Trip) -> None:
+        """Commit the intents; sets that others have changed since that was decided come to nothing."""
         stages = self._stages
         now = stages.clock.micros()
-        first = command.batch is None
-        command.batch = command.batch or stages.recorder.next_id()
-        batch = command.batch
-        intents = [
-            changes.Intent(work.id, load.change.joins or load.works[0].id, work.shift)
-            for load in trip.going
-            for work in load.works
-        ]
+        batch = command.batch or stages.recorder.next_id()
 
         def write(connection: apsw.Connection) -> None:
-            if first:
+            for load in trip.going:
+                with load.ending():
+                    _see_holding(load.change, connection)
+            intents = [
+                changes.Intent(work.id, load.change.joins or load.works[0].id, work.shift)
+                for load in trip.going
+                for work in load.works
+            ]
+            if intents and command.batch is None:
                 journal.open_batch(connection, command.word, b"", command.label, now, batch)
             changes.begin(connection, batch, intents, now)
 
         await stages.database.run(write)
+        if trip.going:
+            command.batch = batch
 
     async def _end(self, trip: Trip, begun: Sequence[Load]) -> None:
         stages = self._stages
@@ -295,6 +311,13 @@ def _look_at(root: bytes) -> None:
         os.stat(root)
 
 
+def _see_holding(change: Change, connection: apsw.Connection) -> None:
+    if change.holds is not None and not change.holds(connection):
+        raise SourceChanged(
+            "was changed meanwhile", path=change.shifts[0].source.absolute, remedy="try again"
+        )
+
+
 def grouped(asked: Iterable[Change]) -> Iterator[list[Change]]:
     """Whole sets, together about as many files as share their commits."""
     group: list[Change] = []
@@ -335,4 +358,21 @@ def _done(load: Load, work: Work) -> Done:
         return Done(load.change.item, work.shift, work.target, work.id, work.note)
     error: MediadError = load.error
     later = error.retry in (Retry.HOLD, Retry.LATER)
-    return Done(load.change.item, work.shift, work.target, None, str(error), later)
+    told = str(error).removeprefix(f"{printable(work.shift.source.absolute)}: ")  # whose path is told anyway
+    return Done(load.change.item, work.shift, work.target, None, told, later, error)
+
+
+def _within(digests: set[bytes], group: Sequence[Change]) -> tuple[list[Done], list[Change]]:
+    """Refusals, and what can be done now: what has other contents than those claimed waits."""
+    told: list[Done] = []
+    possible: list[Change] = []
+    for change in group:
+        if change.refused:
+            told += refusals(change)
+        elif digests.issuperset(shift.digest for shift in change.shifts):
+            possible.append(change)
+        else:
+            told += [
+                refusal._replace(reason="it changed just now", later=True) for refusal in refusals(change)
+            ]
+    return told, possible

@@ -1,7 +1,8 @@
-"""The dates that were found in the files of a set when it was filed, as the catalogue keeps them. PURE.
+"""The dates that were found in the files of a set, as the catalogue keeps them. PURE.
 
-They stand in the evidence of the principal, those of its sidecars and other members with their file's name.
-It is a worker's word that nobody has checked: what has another type than it should is dropped.
+They stand in the evidence of the principal, those of the members that came with it under their file's name.
+Members that came later have their own. It is a worker's word that nobody has checked: what has another type
+than it should is dropped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mediad.media.reading import Candidate
 from mediad.model import Facts, Identity, Kind, MediaSet, Sighting, Stat, Taken
 
 _WIDEST_OFFSET = 14 * 60  # minutes
+_LONGEST = 86_400.0 * 366  # seconds that a film plays
 _NO_STAT = Stat(0, 0, 0, 0, 0)
 
 
@@ -30,10 +32,30 @@ class Stated(NamedTuple):
     file: str
 
 
-def stated(lead: Kept) -> list[Stated]:
-    """Every date that is kept of a principal's set."""
-    told = refiling.evidence_of(lead).get("candidates")
-    return [_read(one) for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+def stated(files: Sequence[Kept]) -> list[Stated]:
+    """Every date that is kept of a set.
+
+    Args:
+        files: its principal first. Of other media what may date their set, see `media.together`.
+    """
+    found = _kept_of(files[0])
+    for companion in files[1:]:
+        known = {one.file for one in found}
+        name = companion.path.rpartition(b"/")[2].decode("utf-8", "replace")
+        theirs = (one for one in _kept_of(companion) if one.file or _may_tell(companion, one.candidate))
+        named = (one._replace(file=one.file or name) for one in theirs)
+        found += [one for one in named if one.file not in known]
+    return found
+
+
+def _may_tell(companion: Kept, candidate: Candidate) -> bool:
+    return companion.kind == "sidecar" or candidate.source in together.FIRM
+
+
+def _kept_of(file: Kept) -> list[Stated]:
+    told = refiling.evidence_of(file).get("candidates")
+    read = [_read(one) for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    return [one for one in read if one.candidate.source]
 
 
 def chosen(
@@ -45,13 +67,26 @@ def chosen(
         now: the present, aware.
     """
     told = refiling.evidence_of(lead)
-    make, model = text_of(told, "make"), text_of(told, "model")
+    played = told.get("duration")
+
+    def own(candidates: Sequence[Candidate]) -> Taken | None:
+        """As `media.conclude` does it."""
+        return choose(
+            candidates,
+            settings,
+            now,
+            make=text_of(told, "make"),
+            model=text_of(told, "model"),
+            duration=played if isinstance(played, float) and 0 < played < _LONGEST else None,
+            scanned=told.get("origin") == "scan",
+        )
 
     def member(name: str) -> Identity:
         theirs = [one.candidate for one in found if one.file == name]
-        own = {"make": make, "model": model} if not name else {}
-        facts = Facts("", _kind(name), taken=choose(theirs, settings, now, **own))
-        return Identity(Sighting("", name.encode("utf-8", "replace"), _NO_STAT), b"", facts)
+        taken = choose(theirs, settings, now) if name else own(theirs)
+        return Identity(
+            Sighting("", name.encode("utf-8", "replace"), _NO_STAT), b"", Facts("", _kind(name), taken=taken)
+        )
 
     names = dict.fromkeys(one.file for one in found if one.file)
     alone = member("")

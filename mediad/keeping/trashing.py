@@ -15,7 +15,7 @@ _TRASH = b".mediad/trash/"
 
 
 def trash(files: Sequence[Kept]) -> Change:
-    """What moves a set into trash and remembers its content."""
+    """What moves a set into trash and remembers its content, but for sidecars, which never come alone."""
     return _away(files, "trashed", "moved to trash with mediactl trash", {})
 
 
@@ -27,6 +27,10 @@ def prune(files: Sequence[Kept], kept: dict[bytes, Spot], reason: str) -> Change
         reason: which one stays, in words.
     """
     return _away(files, "pruned", reason, kept)
+
+
+def _is_sidecar(file: Kept) -> bool:
+    return file.bond.role == "companion" and file.kind == "sidecar"
 
 
 def _away(files: Sequence[Kept], code: str, reason: str, kept: dict[bytes, Spot]) -> Change:
@@ -51,7 +55,7 @@ def _away(files: Sequence[Kept], code: str, reason: str, kept: dict[bytes, Spot]
                 bond=file.bond,
                 proof=Proof((spot,)) if spot is not None else None,
                 reason=reason,
-                remembered=code == "trashed" and file.bond.role != "companion",
+                remembered=code == "trashed" and not _is_sidecar(file),
             )
         )
     item = files[0].bond.item or 0

@@ -2,14 +2,18 @@
 
 What was moved goes back to where it was. What was copied goes into the library's trash, if its source still
 has it. What trash has no longer is made anew from the library's file of that content. An undo is taken back
-like any other step.
+like any other step. Companions follow their principal: what came to lie beside it since goes along, and what
+comes out of trash goes to where its principal is now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from mediad.keeping.change import Bond, Change, Proof, Shift, Spot, State, Taken
+from mediad.errors import printable
+from mediad.keeping.change import Bond, Change, Kept, Proof, Shift, Spot, State, Taken
+from mediad.layout import companion_name
 
 TRASH = b".mediad/trash/"
 UNDONE: State = {
@@ -19,27 +23,84 @@ UNDONE: State = {
     "stays": 1,
 }
 _FOUND = Bond("found", None, None)
-_DID = {"trash": "moved to trash", "refile": "filed elsewhere", "date": "dated anew", "undo": "put back"}
+_DID = {"trash": "moved to trash", "refile": "filed anew", "date": "dated anew", "undo": "put back"}
 
 
-def plan(steps: Sequence[Taken], assumed: Collection[int] = ()) -> Change | None:
+def plan(steps: Sequence[Taken], assumed: Collection[int] = (), around: Sequence[Kept] = ()) -> Change | None:
     """What takes a set back; None where nothing of it stands any more.
 
     Args:
         assumed: steps that are taken back before.
+        around: the library files of the same set, those of the steps among them.
     """
     standing = [step for step in steps if not step.undone]
     if not standing:
         return None
     refused = ""
     shifts: list[Shift] = []
+    arrivals = {step.arrival for step in steps}
     for step in standing:
         if step.later is not None and step.later[0] in assumed:
             step = step._replace(later=None)
         shift, why = _shift(step)
-        shifts.append(shift)
+        shifts.append(_to_principal(step, shift, around))
         refused = refused or why
+    there = [one for one in around if one.bond.step not in assumed]
+    for step, shift in zip(standing, tuple(shifts), strict=True):
+        along = _along(step, shift, [one for one in there if one.arrival not in arrivals])
+        shifts += along
+        if any(not one.digest for one in along):
+            refused = refused or "what lies beside it now was never read"
     return Change(standing[0].item, tuple(shifts), refused)
+
+
+def _to_principal(step: Taken, shift: Shift, around: Sequence[Kept]) -> Shift:
+    """A companion that comes back into a library whose principal was moved since goes there."""
+    bond, target = step.bond_was, shift.target
+    if bond is None or bond.role != "companion" or target is None or not target.public:
+        return shift
+    lead = next((one for one in around if one.bond[:2] == ("principal", bond.item)), None)
+    if lead is None or (shift.source.public and not shift.keeps) or (lead.bond.step or 0) < step.id:
+        return shift
+    if _folder(lead.spot) == _folder(target):
+        return shift
+    return replace(shift, target=_beside(lead.path, lead.spot, step.own.path))
+
+
+def _along(step: Taken, shift: Shift, others: Sequence[Kept]) -> list[Shift]:
+    """What has come to lie beside a principal since goes with it within the libraries."""
+    bond, target = shift.bond, shift.target
+    if bond is None or bond.role != "principal" or target is None or not shift.moves:
+        return []
+    if not (shift.source.public and target.public):
+        return []
+    return [
+        Shift(
+            action="undo",
+            arrival=kept.arrival,
+            size=kept.size,
+            digest=kept.digest or b"",
+            source=kept.spot,
+            target=_beside(step.own.path, target, kept.path),
+            was=kept.state,
+            will_be=kept.state,
+            bond=kept.bond,
+            reason=f"goes along with {printable(step.own.path)}",
+        )
+        for kept in others
+        if kept.bond.item == bond.item and not kept.leads and _folder(kept.spot) == _folder(shift.source)
+    ]
+
+
+def _folder(spot: Spot) -> tuple[int | None, bytes]:
+    return spot.library, spot.path.rpartition(b"/")[0]
+
+
+def _beside(principal: bytes, spot: Spot, companion: bytes) -> Spot:
+    """Where a companion goes. Both paths are those that they came by, the spot is the principal's."""
+    folder, slash, name = spot.path.rpartition(b"/")
+    source = principal.rpartition(b"/")[2]
+    return spot._replace(path=folder + slash + companion_name(source, name, companion.rpartition(b"/")[2]))
 
 
 def _shift(step: Taken) -> tuple[Shift, str]:
@@ -48,7 +109,8 @@ def _shift(step: Taken) -> tuple[Shift, str]:
     refused = ""
     if step.later is not None and not expired:
         number, action = step.later
-        refused = f"it was {_DID.get(action, 'taken again')} since (step {number}): take that back first"
+        did = _DID.get(action, "taken again")
+        refused = f"it was {did} since: take that back first (mediactl undo {number})"
     elif step.action == "expire":
         refused = "its time in trash is over, and it was removed"
     if step.place is None and step.dates:

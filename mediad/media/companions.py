@@ -7,6 +7,9 @@ which its files were seen. Sidecars follow by name. Where a file's content tells
 The frames of a burst (Samsung's 20230706_123456_001, Google's 00001IMG_00001_BURST20230706123456) are sets
 of their own: each is a picture that may be kept, moved or thrown away alone, and a burst of a hundred frames
 would else hide behind one of them, uncompared.
+
+`.txt` and `.json` are used for much else: a text is a note only beside what a camera took, and a JSON a
+sidecar only if it reads as Google Takeout's; else it has no format.
 """
 
 from __future__ import annotations
@@ -27,7 +30,11 @@ _SPOKEN_WITHIN = timedelta(
     days=1
 )  # a note may be spoken when the pictures are looked at; numbers return later
 
+_ABOUT = timedelta(days=1)  # Takeout's date is in UTC, and its zone a guess
+
 _KINDS = ("raw", "photo", "video", "audio")
+_MOST = 64
+"""Files of one key that are looked at together. No honest folder has more, and each is compared with each."""
 _LIVE_STILLS = ("heic", "heif", "jpeg", "dng")
 _LIVE_FILMS = ("mov", "mp4", "m4v")
 _NOTES = ("wav", "mp3")
@@ -67,13 +74,17 @@ def gathering(path: bytes) -> bytes:
 class _File:
     """A file with what its name tells."""
 
-    __slots__ = ("facts", "identity", "key", "name")
+    __slots__ = ("facts", "identity", "is_told", "key", "name", "takeout")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.facts: Facts = identity.facts
         self.name: Name = stems.parse(identity.name)
         self.key = key(identity.sighting.path)
+        self.is_told = False  # does a description of Takeout's name it?
+        self.takeout: Taken | None = None  # the date in that
+        if self.facts.taken is not None and self.facts.taken.source == "takeout":
+            self.takeout = self.facts.taken
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -110,15 +121,18 @@ def form_sets(members: Sequence[Identity]) -> tuple[list[MediaSet], list[Identit
     files = [_File(member) for member in members]
     sidecars = [file for file in files if file.facts.kind == "sidecar"]
     media = sorted((file for file in files if file.facts.kind != "sidecar"), key=lambda file: file.rank)
-    told = [sidecar for sidecar in sidecars if sidecar.facts.format == "takeout"]
-    sets = _gathered(media, told)
+    sidecars.sort(key=lambda file: file.identity.sighting.path)
+    beside, followers = _by_key(media), _by_key(sidecars)
+    for sidecar in (one for some in followers.values() for one in some if one.facts.format == "takeout"):
+        for file in beside.get(sidecar.key, ()):
+            if sidecar.name.names(file.name):
+                file.is_told, file.takeout = True, file.takeout or sidecar.facts.taken
+    sets = _gathered(media)
     of = {id(file): number for number, one in enumerate(sets) for file in one}
-    beside: dict[bytes, list[_File]] = {}
-    for file in media:
-        beside.setdefault(file.key, []).append(file)
     orphans: list[Identity] = []
-    for sidecar in sorted(sidecars, key=lambda file: file.identity.sighting.path):
-        owner = _owner(sidecar, beside.get(sidecar.key, ()), told)
+    for sidecar in sidecars:
+        near = beside.get(sidecar.key, ()) if sidecar in followers[sidecar.key] else ()
+        owner = _owner(sidecar, near)
         if owner is None:
             orphans.append(sidecar.identity)
         else:
@@ -126,15 +140,28 @@ def form_sets(members: Sequence[Identity]) -> tuple[list[MediaSet], list[Identit
     return [MediaSet(one[0].identity, tuple(file.identity for file in one[1:])) for one in sets], orphans
 
 
-def _gathered(media: Sequence[_File], told: Sequence[_File]) -> list[list[_File]]:
+def _by_key(files: Sequence[_File]) -> dict[bytes, list[_File]]:
+    """The first files of each key."""
+    found: dict[bytes, list[_File]] = {}
+    for file in files:
+        some = found.setdefault(file.key, [])
+        if len(some) < _MOST:
+            some.append(file)
+    return found
+
+
+def _gathered(media: Sequence[_File]) -> list[list[_File]]:
     """Sets of media, their principals first."""
     sets: list[list[_File]] = []
-    places: dict[bytes | str, list[int]] = {}  # numbers of the sets that have this key or content id
+    places: dict[bytes | str, list[int]] = {}  # of the files that have this key or content id, their sets
     for file in media:
-        signs = (file.key, file.facts.content_id) if file.facts.content_id else (file.key,)
+        signs: list[bytes | str] = [file.key]
+        if file.facts.content_id:
+            signs.append(file.facts.content_id)
+        signs = [sign for sign in signs if len(places.get(sign, ())) < _MOST]
         near = sorted({number for sign in signs for number in places.get(sign, ())})
         # of equals the smaller one: of copies of a Live Photo each still has a film
-        bonds = ((_bond_to(sets[number], file, told), -len(sets[number]), -number) for number in near)
+        bonds = ((_bond_to(sets[number], file), -len(sets[number]), -number) for number in near)
         best, _, number = max(bonds, default=(_STRANGERS, 0, 0))
         if best > _STRANGERS:
             number = -number
@@ -152,14 +179,14 @@ def _gathered(media: Sequence[_File], told: Sequence[_File]) -> list[list[_File]
 _APART, _STRANGERS, _BY_NAME, _BY_TIME, _BY_ID = -1, 0, 1, 2, 3
 
 
-def _bond_to(members: Sequence[_File], file: _File, told: Sequence[_File]) -> int:
+def _bond_to(members: Sequence[_File], file: _File) -> int:
     """How firmly a file is bound to a set: what tells it apart from one member outweighs a name alike."""
-    bonds = [_bond(member, file, told) for member in members]
+    bonds = [_bond(member, file) for member in members]
     best = max(bonds)
     return _STRANGERS if best < _BY_ID and _APART in bonds else best
 
 
-def _bond(one: _File, other: _File, told: Sequence[_File]) -> int:
+def _bond(one: _File, other: _File) -> int:
     first, second = (one, other) if _kind_order(one) <= _kind_order(other) else (other, one)
     if first.is_still and second.facts.kind == "video":
         ids = first.facts.content_id, second.facts.content_id
@@ -172,7 +199,7 @@ def _bond(one: _File, other: _File, told: Sequence[_File]) -> int:
     if first.is_still and second.is_still:
         return _stills(first, second)
     if first.is_still and second.facts.kind == "video":
-        return _still_and_film(first, second, told)
+        return _still_and_film(first, second)
     if first.is_still and second.facts.kind == "audio":
         return _still_and_note(first, second)
     if first.facts.kind == second.facts.kind == "video" and first.name.part != second.name.part:
@@ -188,7 +215,7 @@ def _alike(one: _File, other: _File) -> int:
     """What one name may make one shot, unless it was taken at another time: numbers come round again."""
     if _is_stamped(one):
         return _BY_NAME
-    if _differ(one.identity.taken, other.identity.taken):
+    if _differ(one, other):
         return _APART
     return _BY_TIME if _same_moment(one.identity.taken, other.identity.taken) else _BY_NAME
 
@@ -202,7 +229,7 @@ def _stills(one: _File, other: _File) -> int:
     return _alike(one, other) if twins or one.name.part != other.name.part else _STRANGERS
 
 
-def _still_and_film(still: _File, film: _File, told: Sequence[_File]) -> int:
+def _still_and_film(still: _File, film: _File) -> int:
     """Live and motion photos without ids: of one moment, by their dates or names. Takeout describes a film
     that is half of one with its still only.
     """
@@ -210,10 +237,9 @@ def _still_and_film(still: _File, film: _File, told: Sequence[_File]) -> int:
         return _STRANGERS
     if _is_stamped(still):
         return _BY_NAME
-    taken = still.identity.taken, film.identity.taken
-    if _same_moment(*taken):
+    if _same_moment(still.identity.taken, film.identity.taken):
         return _BY_TIME
-    halves = _is_told(still, told) and not _is_told(film, told) and not _differ(*taken)
+    halves = still.is_told and not film.is_told and not _differ(still, film)
     return _BY_NAME if halves else _STRANGERS
 
 
@@ -224,7 +250,7 @@ def _still_and_note(still: _File, sound: _File) -> int:
         return _STRANGERS
     if _is_stamped(still) or _unreadable(still, sound):
         return _BY_NAME
-    return _STRANGERS if _differ(still.identity.taken, facts.taken, _SPOKEN_WITHIN) else _BY_NAME
+    return _STRANGERS if _differ(still, sound, _SPOKEN_WITHIN) else _BY_NAME
 
 
 def _unreadable(one: _File, other: _File) -> bool:
@@ -235,23 +261,25 @@ def _is_stamped(file: _File) -> bool:
     return _STAMP.search(file.name.core) is not None
 
 
-def _is_told(file: _File, told: Sequence[_File]) -> bool:
-    return any(one.key == file.key and one.name.names(file.name) for one in told)
-
-
 def _same_moment(one: Taken | None, other: Taken | None) -> bool:
     """Two seconds apart at most: as instants where both offsets are known, else by the clock on the wall."""
-    return _between(one, other) <= _SAME_MOMENT
+    return _between(_witness(one), _witness(other)) <= _SAME_MOMENT
 
 
-def _differ(one: Taken | None, other: Taken | None, most: timedelta = _SAME_MOMENT) -> bool:
-    """Do both say when they were taken, and not within so much of each other?"""
-    return most < _between(one, other) < timedelta.max
+def _differ(one: _File, other: _File, most: timedelta = _SAME_MOMENT) -> bool:
+    """Do both say when they were taken, and not within so much of each other?
+
+    For one that does not, Takeout may say it, within a day.
+    """
+    first, second = _witness(one.facts.taken), _witness(other.facts.taken)
+    if first is None or second is None:
+        first, second, most = first or one.takeout, second or other.takeout, _ABOUT
+    return most < _between(first, second) < timedelta.max
 
 
 def _between(one: Taken | None, other: Taken | None) -> timedelta:
     """`timedelta.max` where one of them does not say."""
-    if one is None or other is None or not _is_witness(one) or not _is_witness(other):
+    if one is None or other is None:
         return timedelta.max
     between = one.local - other.local
     if one.offset_minutes is not None and other.offset_minutes is not None:
@@ -259,15 +287,17 @@ def _between(one: Taken | None, other: Taken | None) -> timedelta:
     return abs(between)
 
 
-def _is_witness(taken: Taken) -> bool:
+def _witness(taken: Taken | None) -> Taken | None:
     """A date that says more than the name, which is alike anyway."""
-    return taken.confidence != "low" and taken.source in ("exif", "quicktime", "xmp")
+    if taken is None or taken.confidence == "low" or taken.source not in ("exif", "quicktime", "xmp"):
+        return None
+    return taken
 
 
 # --- Sidecars ----------------------------------------------------------------------------------------
 
 
-def _owner(sidecar: _File, media: Sequence[_File], told: Sequence[_File]) -> _File | None:
+def _owner(sidecar: _File, media: Sequence[_File]) -> _File | None:
     """The file that a sidecar belongs to.
 
     x.jpg.xmp belongs to x.jpg and to nothing else, x.xmp to the RAW, else the still, else the film.
@@ -275,6 +305,10 @@ def _owner(sidecar: _File, media: Sequence[_File], told: Sequence[_File]) -> _Fi
     Args:
         media: of its key, as in a set.
     """
+    if not sidecar.facts.format:  # it is none, after all
+        return None
+    if sidecar.facts.format == "text":
+        media = [file for file in media if file.facts.origin == "camera"]
     if not sidecar.name.base:
         return _by_stem(sidecar, media)
     named = [file for file in media if sidecar.name.names(file.name)]
@@ -284,9 +318,7 @@ def _owner(sidecar: _File, media: Sequence[_File], told: Sequence[_File]) -> _Fi
         return None
     # of a picture that is not here there may be an edit, or the other half of a Live Photo
     parts = (
-        file
-        for file in media
-        if not _is_told(file, told) and (file.name.part or file.facts.format in _LIVE_FILMS)
+        file for file in media if not file.is_told and (file.name.part or file.facts.format in _LIVE_FILMS)
     )
     return next(parts, None)
 

@@ -128,7 +128,7 @@ def true_name(name: bytes, found: str) -> bytes:
         found: what is inside, a name in `FORMATS`, or "" where it is not known.
     """
     claim, form = claimed(name), FORMATS.get(found)
-    if claim is None or form is None or "sidecar" in (claim.kind, form.kind):
+    if claim is form or claim is None or form is None or "sidecar" in (claim.kind, form.kind):
         return name
     if _FAMILY.get(claim.name, claim.name) == _FAMILY.get(form.name, form.name):
         return name

@@ -30,10 +30,17 @@ _LONGEST = (
 )
 
 _COUNTER = re.compile(r"\([0-9]{1,5}\)$")
+# As the languages of Europe and Asia say it; nobody has a list, and some of these are only likely.
+_WORDS = (
+    "edited|bearbeitet|bewerkt|editado|editada|ha editado|editat|editată|edytowane|edytowany|modificato"
+    "|modificata|modifié|modifiée|muokattu|redigerad|redigerat|redigeret|redigert|breytt|upravené|upraveno"
+    "|upravený|szerkesztett|szerkesztve|uređeno|urejeno|muudetud|redaguota|rediģēts|düzenlendi|diedit"
+    "|đã chỉnh sửa|изменено|измененный|отредактировано|редактирано|змінено|відредаговано|επεξεργασμένο"
+    "|επεξεργασμένη|編集済み|编辑|已编辑|修改|已修改|已編輯|編輯|편집됨|수정됨"
+    "|แก้ไขแล้ว|แก้ไข|संपादित|تم التعديل|معدل|נערך|ערוך"
+)
 _EDITED = re.compile(
-    "-(?:edited|bearbeitet|bewerkt|editado|ha editado|editat|edytowane|modificato|modifi(?:\u00e9|e\u0301)"
-    "|muokattu|redigerad|redigeret|redigert|upraven\u00e9|upravene\u0301|\u7de8\u96c6\u6e08\u307f"
-    "|\u7f16\u8f91|\ud3b8\uc9d1\ub428)$",
+    "-(?:{})$".format("|".join({unicodedata.normalize(form, _WORDS) for form in ("NFC", "NFD")})),
     re.IGNORECASE,
 )
 _PIXEL = re.compile(r"(PXL_[0-9]{8}_[0-9]{9})((?:\.(?!BURST)[A-Z_]+(?:-[0-9]{2})?)+)$", re.IGNORECASE)

@@ -47,6 +47,7 @@ def attention(
             *_room(life.pipeline, counts),
             *_watches(watches),
             *_files(life.pipeline),
+            *_apart(life.pipeline),
             *_open(life.pipeline),
             *_verified(life.pipeline),
             *_analysis(life.pipeline),
@@ -125,6 +126,15 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
             f"{_files_text(count)} {_are(count)} filed and could not be removed, the last {printable(last)}"
         )
         yield "not-removed", text, f"ls -ld {word(os.path.dirname(last))}"
+
+
+def _apart(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """Sets whose files did not come together."""
+    for one in pipeline.gatherer.failing.values():
+        if one.worth_telling:
+            text = f"{printable(one.path)} cannot be brought beside what it belongs to: {one.reason}"
+            yield "apart", f"{text} (tried again by itself)", f"mediactl why {_word(os.fsdecode(one.path))}"
+            return
 
 
 def _open(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.lowlevel
@@ -129,7 +129,7 @@ class Changing:
         if not paths:
             raise InvalidParameter("paths")
         dating = await Dating.asked(self._pipeline, call)
-        changes = self._dating(paths, dating, planned=bool(call.parameters["dry_run"]))
+        changes = dating.told_once(self._dating(paths, dating, planned=bool(call.parameters["dry_run"])))
         return await self._perform(Command("date", dating.label), changes, call, reply)
 
     async def prune(self, call: Call, reply: Reply, under: bytes | None) -> dict[str, object]:
@@ -176,15 +176,16 @@ class Changing:
 
     async def _trashing(self, paths: Sequence[bytes]) -> Changes:
         """What moves these library files, and all below folders, into trash, each with its set."""
-        async for page in self._sets(paths):
+        seen: set[int] = set()
+        async for page in self._sets(paths, seen):
             read = [await self._read(files) for files in page]
-            yield [trashing.trash(files) for files in read]
+            yield [_watched(trashing.trash(files), files, seen) for files in read]
 
     async def _refiling(self, paths: Sequence[bytes], library: str | None, *, planned: bool) -> Changes:
         """What moves these library files, or those of a library, to where they belong today."""
         refiled = functools.partial(self._planned, _refile, aimed=set(), planned=planned)
         if paths:
-            async for page in self._sets(paths, whole=True):
+            async for page in self._sets(paths, set(), whole=True):
                 yield await refiled(page)
         if library is not None:
             shelf = self._pipeline.shelves.find(library)
@@ -202,7 +203,7 @@ class Changing:
         """What gives these library files, and all below folders, another date."""
         dated = functools.partial(self._planned, dating.plan, aimed=set(), planned=planned)
         unknown: list[bytes] = []
-        async for page in self._sets(paths, whole=True, unknown=unknown):
+        async for page in self._sets(paths, set(), whole=True, unknown=unknown):
             yield await dated(page)
         yield await self._reader.run(functools.partial(refusals, paths=unknown))
 
@@ -245,7 +246,7 @@ class Changing:
         if change is not None and not change.refused:
             targets = (shift.target for shift in change.shifts if shift.target is not None)
             aimed.update(hash((spot.library, key_of(spot.path))) for spot in targets)
-        return change
+        return None if change is None else _watched(change, files, {one.id for one in files})
 
     def _top(self, library: str) -> Spot | None:
         shelf = self._pipeline.shelves.find(library)
@@ -254,18 +255,23 @@ class Changing:
         return Spot(shelf.id, shelf.library.tree.root, b"")
 
     async def _sets(
-        self, paths: Sequence[bytes], *, whole: bool = False, unknown: list[bytes] | None = None
+        self,
+        paths: Sequence[bytes],
+        seen: set[int],
+        *,
+        whole: bool = False,
+        unknown: list[bytes] | None = None,
     ) -> AsyncGenerator[list[list[Kept]], None]:
         """The sets of these library files, and of those below folders, each once.
 
         Args:
+            seen: rows of what was there already; it is added to.
             whole: a companion stands for its set; else it goes by itself.
             unknown: paths of which nothing is known are put there.
 
         Raises:
             NotKnown: nothing is known of a path, and there is no `unknown`.
         """
-        seen: set[int] = set()
         for path in paths:
             files = await self._reader.run(functools.partial(kept.at, path=path))
             if files:
@@ -292,9 +298,10 @@ class Changing:
     async def _unseen(self, files: Sequence[Kept], seen: set[int], *, whole: bool) -> list[list[Kept]]:
         fresh: list[list[Kept]] = []
         for group in await self._reader.run(functools.partial(_sets_of, files=files, whole=whole)):
-            if group := [one for one in group if one.id not in seen]:
-                fresh.append(group)
-                seen.update(one.id for one in group)
+            if group[0].id in seen:  # what has joined its set meanwhile is for another time
+                continue
+            fresh.append(group if whole else [one for one in group if one.id not in seen])
+            seen.update(one.id for one in group)
         return fresh
 
     async def _read(self, files: list[Kept]) -> list[Kept]:
@@ -318,6 +325,11 @@ def _nobody(_bytes: int = 0) -> None:
 
 def _sets_of(connection: apsw.Connection, files: Sequence[Kept], *, whole: bool = False) -> list[list[Kept]]:
     return [(kept.whole_set if whole else kept.set_of)(connection, one) for one in files]
+
+
+def _watched(change: Change, files: list[Kept], known: Collection[int]) -> Change:
+    """The same, which is done only while its files are as they are now; see `kept.unchanged`."""
+    return replace(change, holds=functools.partial(kept.unchanged, files=files, known=known))
 
 
 def _refile(files: Sequence[Kept], today: Today, _connection: apsw.Connection) -> Change | None:

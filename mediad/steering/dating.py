@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import anyio.to_thread
@@ -26,6 +27,11 @@ from mediad.store import redated
 
 _LONGEST_SOURCE = 200  # characters
 _MOST_SECONDS = 9999 * 366 * 86_400.0
+_ALLOWED = (
+    "--use takes exif, quicktime, xmp, takeout, filename, mtime, or a field that mediactl why names, such as"
+    " CreateDate"
+)
+_MOST_HELD = 1000  # refusals for one reason that are told as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,14 @@ class Dating:
 
     Attributes:
         order: the date that each set gets. by: who asks.
+        source: which of its dates, if it is one of these, "" else.
         label: the same in words, for its batch.
         settings: how dates are judged, by watch, "" for all others. now: the present.
     """
 
     order: Order
     label: str
+    source: str
     by: str
     settings: dict[str, DateSettings]
     now: datetime
@@ -60,13 +68,32 @@ class Dating:
             return {name: date_settings(one) for name, one in rules.items()}
 
         settings = await anyio.to_thread.run_sync(look_up)
-        return cls(order, label, f"uid {call.peer.uid}", settings, pipeline.clock.present())
+        source = str(call.parameters["use"] or "")
+        return cls(order, label, source, f"uid {call.peer.uid}", settings, pipeline.clock.present())
 
     def plan(self, files: Sequence[Kept], today: Today, connection: apsw.Connection) -> Change | None:
         """What gives a set its date; see `keeping.dating.plan`."""
         settings = self.settings.get(files[0].watch, self.settings[""])
         first = functools.partial(_first, connection)
         return dating.plan(files, self.order, today, Rules(settings, self.now, first), self.by)
+
+    async def told_once(
+        self, pages: AsyncGenerator[list[Change], None]
+    ) -> AsyncGenerator[list[Change], None]:
+        """The same; where no set has a date from the source, as with a slip of the keyboard, one tells it."""
+        held: list[Change] = []
+        holding = bool(self.source)
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                held += page
+                lacks = all(one.refused.startswith(dating.lacking(self.source)) for one in page)
+                if not holding or not lacks or len(held) > _MOST_HELD:
+                    yield held
+                    held, holding = [], False
+        if len(held) > 1:
+            why = f"{dating.lacking(self.source)}, nor has any other of these: {_ALLOWED}"
+            held = [replace(held[0], shifts=held[0].shifts[:1], refused=why)]
+        yield held
 
 
 def _first(connection: apsw.Connection, lead: Kept) -> dating.Date | None:
@@ -110,7 +137,7 @@ def _to_moment(text: str) -> Order:
 
 
 def _by_shift(seconds: float) -> Order:
-    if not math.isfinite(seconds) or abs(seconds) > _MOST_SECONDS:
+    if not seconds or not math.isfinite(seconds) or abs(seconds) > _MOST_SECONDS:
         raise InvalidParameter("shift_s")
     return dating.by_shift(timedelta(seconds=seconds))
 

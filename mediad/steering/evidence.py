@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 from mediad.control.protocol import offset_text
+from mediad.keeping.stated import Stated
+from mediad.shell import word
 from mediad.steering.fields import local_text
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -41,22 +44,28 @@ class Evidence:
         """The texts in the list under this key."""
         return [_whole(one) for one in _list(self._found, key) if isinstance(one, str)]
 
-    def candidates(self, source: str | None) -> list[dict[str, object]]:
+    def candidates(
+        self, source: str | None, late: Sequence[Stated] = (), command: str = "", lead: str | None = None
+    ) -> list[dict[str, object]]:
         """Every date candidate, as replies have them.
 
         Args:
             source: of the date that was chosen, None if none was; `tag` names its field.
+            late: those of members of its set that came later, and `command` what takes one, up to its
+                source.
+            lead: the name of the file that this is the evidence of, where that is not the one asked for.
         """
         found = [
             cast("dict[str, object]", one) for one in _list(self._found, "candidates") if type(one) is dict
         ]
         told = [_candidate(one) for one in found]
+        told += [_late(one, command) for one in late]
         winner = (source, self.text("tag"), self.text("sidecar") or None)
         for one in told:
             if source and (one["source"], one["tag"], one["sidecar"]) == winner and one["moment"]:
-                one["won"] = True
+                one["won"], one["command"] = True, None
                 break
-        return told
+        return [{**one, "sidecar": one["sidecar"] or lead} for one in told]
 
 
 def _candidate(found: dict[str, object]) -> dict[str, object]:
@@ -71,7 +80,22 @@ def _candidate(found: dict[str, object]) -> dict[str, object]:
         "doubt": _text(found, "doubt"),
         "sidecar": _text(found, "sidecar") or None,
         "won": False,
+        "command": None,
     }
+
+
+def _late(stated: Stated, command: str) -> dict[str, object]:
+    one = stated.candidate
+    found: dict[str, object] = {
+        "source": one.source,
+        "tag": one.tag,
+        "raw": one.raw,
+        "moment": one.moment.isoformat() if one.moment else "",
+        "offset": one.offset_minutes,
+        "doubt": one.doubt,
+        "sidecar": stated.file,
+    }
+    return {**_candidate(found), "command": f"{command} {word(one.source.encode())}" if one.moment else None}
 
 
 def _moment(text: str) -> str | None:

@@ -10,7 +10,7 @@ import apsw
 
 from mediad.errors import Ambiguous, NotKnown
 from mediad.keeping import undoing
-from mediad.keeping.change import Change, Spot
+from mediad.keeping.change import Change, Kept, Spot, Taken
 from mediad.store import undoable, whereabouts
 from mediad.store.reading import Reader
 
@@ -79,18 +79,18 @@ class TakingBack:
         rest = [head for head in heads if head not in self._seen]
         self._seen.update(rest)
         while rest:
-            ask = functools.partial(undoable.sets, heads=rest[:_PAGE])
+            ask = functools.partial(_sets, heads=rest[:_PAGE])
             page: list[Change] = []
-            seen: set[int] = set()
+            seen: set[int | None] = set()
             count = 0
-            for steps in await self._reader.run(ask):
-                files = {step.arrival for step in steps}
+            for head, (steps, around) in zip(rest, await self._reader.run(ask), strict=False):
+                files = {step.arrival for step in steps} | {kept.arrival for kept in around}
                 if files & seen:
                     break
                 seen |= files
                 count += 1
-                if steps and (change := undoing.plan(steps, self._assumed)) is not None:
-                    page.append(self._foreseen(change) if self._planned else change)
+                if steps and (change := undoing.plan(steps, self._assumed, around)) is not None:
+                    page.append(self._foreseen(change) if self._planned else _watched(change, head))
                     if self._planned and not page[-1].refused:
                         self._assumed.update(step.id for step in steps)
             rest = rest[count:]
@@ -123,3 +123,21 @@ class TakingBack:
         if not heads:
             raise NotKnown("nothing was done with it that could be taken back", path=path)
         return heads
+
+
+_Set = tuple[list[Taken], list[Kept]]
+"""Its steps, and what the libraries have of it; see `keeping.undoing.plan`."""
+
+
+def _sets(connection: apsw.Connection, heads: Sequence[_Head]) -> list[_Set]:
+    return [(steps, undoable.around(connection, steps)) for steps in undoable.sets(connection, heads)]
+
+
+def _watched(change: Change, head: _Head) -> Change:
+    """The same, which is done only while it is what would be decided."""
+
+    def holds(connection: apsw.Connection) -> bool:
+        ((steps, around),) = _sets(connection, [head])
+        return undoing.plan(steps, (), around) == change
+
+    return replace(change, holds=holds)

@@ -10,11 +10,13 @@ import apsw
 
 from mediad.control.protocol import offset_text, path_fields, path_text, time_text
 from mediad.errors import Ambiguous, NotKnown
+from mediad.keeping.stated import Stated, stated
 from mediad.layout import camera
+from mediad.shell import word
 from mediad.steering.evidence import Evidence
 from mediad.steering.fields import local_text
 from mediad.steering.looking import Look, how_it_stands, other_names, within_limit
-from mediad.store import fingerprints
+from mediad.store import fingerprints, kept
 from mediad.store.reading import Reader
 from mediad.store.stories import Account, Told, accounts
 from mediad.store.whereabouts import BEGINNING, Subject, about_path, named, put_away, roots, same_path
@@ -44,11 +46,12 @@ async def why(
     found = await reader.run(functools.partial(accounts, subjects=subjects))
     states = await _states(found, look)
     lacking = await reader.run(lambda connection: [_not_compared(connection, one) for one in found])
+    late = await reader.run(lambda connection: [_late(connection, one) for one in found])
     return {
         **path_fields("path", path),
         "stories": [
-            {**_story(account, state), "not_compared": why_not or None}
-            for account, state, why_not in zip(found, states, lacking, strict=True)
+            {**_story(account, state, later), "not_compared": why_not or None}
+            for account, state, why_not, later in zip(found, states, lacking, late, strict=True)
         ],
         "waits": waits,
     }
@@ -104,7 +107,28 @@ def _about_each(connection: apsw.Connection, subjects: Sequence[Subject]) -> lis
 def _not_compared(connection: apsw.Connection, account: Account) -> str:
     """Why a library file is not compared with others, "" where it is, or will be."""
     place = account.place
+    if place.role == "companion":  # nobody expects it of a sidecar
+        is_media = account.seen is not None and account.seen.kind != "sidecar"
+        return f"its set is, by {_lead(account) or 'its principal'}" if is_media else ""
     return "" if place.path is None else fingerprints.why_not(connection, place.digest, place.path)
+
+
+def _late(connection: apsw.Connection, account: Account) -> list[Stated]:
+    """The dates in members of its set that came after the principal was dated."""
+    file = account.place.file
+    one = None if file is None else kept.by_id(connection, file)
+    if one is None or one.bond.item is None:
+        return []
+    files = kept.whole_set(connection, one)
+    if not files[0].leads:
+        return []
+    return stated(files)[len(stated(files[:1])) :]
+
+
+def _lead(account: Account) -> str | None:
+    """The name of its principal, None for a principal."""
+    path = account.dated.path
+    return None if path is None else path_text(path.rpartition(b"/")[2])
 
 
 async def _states(found: Sequence[Account], look: Look) -> list[str]:
@@ -121,11 +145,12 @@ async def _states(found: Sequence[Account], look: Look) -> list[str]:
     return states[:]
 
 
-def _story(account: Account, state: str) -> dict[str, object]:
+def _story(account: Account, state: str, late: Sequence[Stated]) -> dict[str, object]:
     seen, dated = account.seen, account.dated
     own = Evidence.read(seen.evidence if seen else None)
     lead = Evidence.read(dated.evidence)
     place, finding = account.place, account.finding
+    command = f"mediactl date {word(place.path or b'')} --use"
     return {
         **path_fields("source", account.source),
         "origin": account.origin,
@@ -147,8 +172,9 @@ def _story(account: Account, state: str) -> dict[str, object]:
         "taken_tag": lead.text("tag") if dated.source else "",
         "confidence": dated.confidence,
         "date_note": (lead.text("date_note") or None) if dated.source else None,
-        "candidates": lead.candidates(dated.source),
+        "candidates": lead.candidates(dated.source, late, command, _lead(account)),
         "doubts": own.texts("doubts"),
+        "motion": own.text("motion") or None,
         "rule": own.text("why"),
         "steps": [_step(step) for step in account.steps],
         **path_fields("place", place.path),

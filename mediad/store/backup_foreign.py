@@ -36,6 +36,10 @@ _BYTES = 1 << 60  # of all files together
 
 _OUTCOMES = {None, "filed", "duplicate", "quarantined", "failed", "ignored", "gone"}
 _ROLES = {"principal", "companion", "found"}
+_CONFIDENCES = ("high", "medium", "low")
+_KINDS = ("photo", "raw", "video", "audio", "sidecar")
+_WIDEST_OFFSET = 24 * 60  # minutes
+_LONGEST_SOURCE = 200  # characters
 _ACTIONS = (
     "'move', 'copy', 'hardlink', 'leave', 'trash', 'quarantine', 'refile', 'date', 'undo', 'expire', 'adopt'"
 )
@@ -51,12 +55,15 @@ _TRUE = {
     "batch": (f"{_ID} AND started {_SEEN} AND coalesce(ended, 0) {_SEEN} AND (root = X'' OR is_root(root))"),
     "arrival": (
         f"{_ID} AND is_path(path) AND {_STAT} AND seen {_SEEN} AND is_digest(digest) AND {_PLACED}"
-        " AND (evidence IS NULL OR json_valid(evidence)) AND is_moment(taken)"
+        " AND (evidence IS NULL OR json_valid(evidence)) AND is_moment(taken) AND is_offset(offset_min)"
+        f" AND coalesce(confidence IN {_CONFIDENCES}, TRUE) AND coalesce(kind IN {_KINDS}, TRUE)"
+        f" AND coalesce(length(source) <= {_LONGEST_SOURCE}, TRUE) AND stays IN (0, 1)"
     ),
     "step": (
         f"{_ID} AND item BETWEEN 1 AND :newest AND time {_SEEN} AND action IN ({_ACTIONS})"
         " AND (destination IS NULL OR is_kept(destination)) AND (source IS NULL OR is_kept(source))"
         " AND is_digest(moved_digest) AND coalesce(moved_size, 0) >= 0 AND is_change(change)"
+        " AND coalesce(undoes BETWEEN 1 AND id - 1, TRUE)"
     ),
     "file": f"is_kept(path) AND NOT is_private(path) AND {_STAT} AND is_digest(digest)",
     "folder": "is_kept(path)",
@@ -144,7 +151,7 @@ def open_foreign(path: Path, stopping: Callable[[], bool]) -> apsw.Connection:
 def _wrong(connection: apsw.Connection) -> str:
     """What cannot be, "" where all can."""
     for name, call in _CALLS.items():
-        connection.create_scalar_function(name, call, 1, deterministic=True)  # type: ignore[arg-type]
+        connection.create_scalar_function(name, _checked(call), 1, deterministic=True)  # type: ignore[arg-type]
     said = dict(connection.execute("SELECT key, value FROM meta"))
     if not is_number(said.get("newest")) or not all(said.get(key) for key in ("catalogue", "library")):
         return "meta"
@@ -159,6 +166,18 @@ def _wrong(connection: apsw.Connection) -> str:
         if float(size[0]) > _BYTES:
             return table
     return "foreign keys" if connection.execute("PRAGMA foreign_key_check").fetchone() else ""
+
+
+def _checked(call: Callable[[apsw.SQLiteValue], bool]) -> Callable[[apsw.SQLiteValue], bool]:
+    """The same; what it breaks at is wrong."""
+
+    def check(value: apsw.SQLiteValue) -> bool:
+        try:
+            return call(value)
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            return False
+
+    return check
 
 
 def is_number(value: object) -> bool:
@@ -214,11 +233,16 @@ def _is_change(value: object) -> bool:
 
 
 def _is_state(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("outcome") in _OUTCOMES
-        and all(isinstance(value.get(name, ""), str) for name in ("code", "reason"))
-        and isinstance(value.get("stays", 0), int)
+    """Empty, or with all columns that `store.changes` writes."""
+    if not isinstance(value, dict):
+        return False
+    return not value or (
+        value.keys() >= {"outcome", "code", "reason", "stays"}
+        and all(isinstance(value[name], str) for name in ("code", "reason"))
+        and (value["outcome"] is None or isinstance(value["outcome"], str))
+        and value["outcome"] in _OUTCOMES
+        and type(value["stays"]) in (int, bool)
+        and value["stays"] in (0, 1)
         and (value.get("bond") is None or _is_bond(value["bond"]))
         and ("taken" not in value or _is_dated(value))
     )
@@ -226,14 +250,23 @@ def _is_state(value: object) -> bool:
 
 def _is_dated(value: dict[str, object]) -> bool:
     """With all that `store.changes` writes of a date?"""
-    offset = value.get("offset_min")
     return (
         value.keys() >= set(DATE)
         and _is_moment(value["taken"])
-        and (offset is None or (isinstance(offset, int) and abs(offset) < 24 * 60))
-        and all(value[name] is None or isinstance(value[name], str) for name in ("source", "confidence"))
+        and _is_offset(value["offset_min"])
+        and (value["source"] is None or _is_source(value["source"]))
+        and (value["confidence"] is None or value["confidence"] in _CONFIDENCES)
         and all(isinstance(value[name], str) for name in ("tag", "note", "sidecar"))
     )
+
+
+def _is_offset(value: object) -> bool:
+    """Minutes east of UTC, or none."""
+    return value is None or (type(value) is int and abs(value) < _WIDEST_OFFSET)
+
+
+def _is_source(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_SOURCE
 
 
 def _is_moment(value: object) -> bool:
@@ -247,9 +280,11 @@ def _is_moment(value: object) -> bool:
 
 
 def _is_bond(value: object) -> bool:
-    if not isinstance(value, list) or len(value) != 3 or value[0] not in _ROLES:
+    if not isinstance(value, list) or len(value) != 3:
         return False
-    return all(one is None or (isinstance(one, int) and 0 < one <= MOST) for one in value[1:])
+    if not isinstance(value[0], str) or value[0] not in _ROLES:
+        return False
+    return all(one is None or (type(one) is int and 0 < one <= MOST) for one in value[1:])
 
 
 _CALLS: dict[str, Callable[[apsw.SQLiteValue], bool]] = {
@@ -260,4 +295,5 @@ _CALLS: dict[str, Callable[[apsw.SQLiteValue], bool]] = {
     "is_digest": _is_digest,
     "is_change": _is_change,
     "is_moment": _is_moment,
+    "is_offset": _is_offset,
 }

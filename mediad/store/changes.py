@@ -264,7 +264,8 @@ def _take_back(connection: apsw.Connection, step: _Step) -> None:
                 _remember(connection, under)
             else:
                 connection.execute("DELETE FROM deleted WHERE step = ?", (under,))
-        by, under = (under if by is None else None), row[0]
+        older = row[0] if row[0] is not None and row[0] < under else None  # as whoever writes it has it
+        by, under = (under if by is None else None), older
 
 
 def revert(connection: apsw.Connection, steps: Iterable[int], note: str, now: int) -> None:

@@ -5,7 +5,7 @@ The rows are written with the principal's intent, so that no crash after that fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import apsw
@@ -33,8 +33,12 @@ def remember(connection: apsw.Connection, rows: Iterable[tuple[int, int]]) -> No
     connection.executemany("INSERT OR IGNORE INTO gathering (item, file) VALUES (?, ?)", rows)
 
 
-def due(connection: apsw.Connection) -> list[Due]:
-    """What can be gathered now; what cannot ever is forgotten."""
+def due(connection: apsw.Connection, only: Collection[int] = ()) -> list[Due]:
+    """What can be gathered now, batch by batch; what cannot ever is forgotten.
+
+    Args:
+        only: the principals' steps that are asked for; () for all.
+    """
     connection.execute(
         "DELETE FROM gathering WHERE NOT EXISTS (SELECT 1 FROM step WHERE step.id = gathering.item"
         " AND step.state <> 'reverted' AND step.undone IS NULL)"
@@ -42,10 +46,12 @@ def due(connection: apsw.Connection) -> list[Due]:
     items: list[tuple[int, int, int | None]] = connection.execute(  # type: ignore[assignment]
         "SELECT DISTINCT step.id, step.batch, file.id FROM gathering JOIN step ON step.id = gathering.item"
         " LEFT JOIN file ON file.item = step.id AND file.role = 'principal' AND NOT file.missing"
-        " WHERE step.state = 'done'"
+        " WHERE step.state = 'done' ORDER BY step.batch, step.id"
     ).fetchall()
     found: list[Due] = []
     for item, batch, file in items:
+        if only and item not in only:
+            continue
         lead = kept.by_id(connection, file) if file is not None else None
         sets = _sets(connection, item)
         if lead is None or not sets:

@@ -85,7 +85,8 @@ _COLUMNS = """
         SELECT 1 FROM step AS later
         WHERE later.arrival = step.arrival AND later.id > step.id AND later.change NOT NULL)"""
 
-# The principal of a companion that came later is in the set of the file beside which it went.
+# The principal of a companion that came later is in the set of the file beside which it went; that of a
+# companion that was moved by itself is in the set that it was of.
 _ALL = f"""
 SELECT step.id, {_COLUMNS}
 FROM step
@@ -97,6 +98,7 @@ LEFT JOIN place ON place.key = arrival.watch
 LEFT JOIN file AS witness ON witness.id = step.witness
 LEFT JOIN step AS head ON head.id = CASE
     WHEN step.id <> step.item THEN step.item
+    WHEN json_extract(step.change, '$.bond[0]') = 'companion' THEN json_extract(step.change, '$.bond[1]')
     WHEN witness.id IS NOT NULL AND (arrival.outcome = 'filed' OR arrival.kind = 'sidecar') THEN witness.item
     ELSE step.id END
 LEFT JOIN arrival AS lead ON lead.id = head.arrival

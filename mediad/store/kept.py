@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 
@@ -20,12 +20,14 @@ SELECT file.id, file.library, library.path, file.path, file.size, file.mtime_ns,
     arrival.id, coalesce(arrival.outcome, 'filed'), coalesce(arrival.code, 'found'),
     coalesce(arrival.reason, ''), coalesce(arrival.stays, 0), coalesce(arrival.watch, ''),
     coalesce(arrival.path, file.path), coalesce(arrival.kind, ''), arrival.taken, arrival.offset_min,
-    arrival.source, arrival.confidence, arrival.evidence, coalesce(batch.label, ''), step.destination
+    arrival.source, arrival.confidence, arrival.evidence,
+    coalesce((SELECT batch.label FROM step AS came JOIN batch ON batch.id = came.batch
+        WHERE came.arrival = arrival.id AND came.state = 'done' AND came.change IS NULL
+        ORDER BY came.id DESC LIMIT 1), ''), step.destination
 FROM file
 JOIN library ON library.id = file.library
 LEFT JOIN step ON step.id = file.step
 LEFT JOIN arrival ON arrival.id = step.arrival
-LEFT JOIN batch ON batch.id = step.batch
 WHERE NOT file.missing AND {}"""
 
 
@@ -50,10 +52,24 @@ def set_of(connection: apsw.Connection, kept: Kept) -> list[Kept]:
 
 def whole_set(connection: apsw.Connection, kept: Kept) -> list[Kept]:
     """The set that a file is of, its principal first if the library has it, whichever of it that file is."""
-    if kept.bond.item is None:
-        return [kept]
-    rows = connection.execute(_KEPT.format("file.item = ? ORDER BY file.id"), (kept.bond.item,))
+    return [kept] if kept.bond.item is None else of_item(connection, kept.bond.item)
+
+
+def of_item(connection: apsw.Connection, item: int) -> list[Kept]:
+    """The files of the set that this step brought, its principal first if the library has it."""
+    rows = connection.execute(_KEPT.format("file.item = ? ORDER BY file.id"), (item,))
     return sorted((_kept(row) for row in rows), key=lambda one: not one.leads)
+
+
+def unchanged(connection: apsw.Connection, files: Sequence[Kept], known: Collection[int]) -> bool:
+    """Are these of a set still as they were, its principal first, and is no other file of it but those known?
+
+    Args:
+        known: rows.
+    """
+    if any(by_id(connection, one.id) != one for one in files):
+        return False
+    return not files[0].leads or all(one.id in known for one in whole_set(connection, files[0]))
 
 
 def at(connection: apsw.Connection, path: bytes) -> list[Kept]:

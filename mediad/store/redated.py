@@ -12,7 +12,10 @@ from mediad.store.changes import DATE
 from mediad.store.paths import under
 from mediad.store.whereabouts import about_path
 
-_NOT_THERE = "no library is known to have such a file; mediactl adopt catalogues what was put there by hand"
+_NOT_THERE = (
+    "no library is known to have such a file; if it was moved by hand, mediactl verify --accept with its old"
+    " path finds it here, and mediactl adopt catalogues what is new"
+)
 
 
 def first_date(connection: apsw.Connection, arrival: int) -> Date | None:

@@ -50,7 +50,7 @@ class Place(NamedTuple):
     """Where a file should be now, None for nowhere any more, and what it should be there.
 
     Attributes:
-        file: its row in the catalogue of what the libraries have, if it has one.
+        file: its row in the catalogue of what the libraries have, if it has one, and `role` what it is there.
     """
 
     path: bytes | None
@@ -58,6 +58,7 @@ class Place(NamedTuple):
     mtime_ns: int
     digest: bytes | None
     file: int | None = None
+    role: str = ""
 
 
 class Finding(NamedTuple):
@@ -68,13 +69,18 @@ class Finding(NamedTuple):
 
 
 class Dated(NamedTuple):
-    """The date that a file was filed by, and what it was chosen from: its principal's."""
+    """The date that a file was filed by, and what it was chosen from: its principal's.
+
+    Attributes:
+        path: what the principal came as, below what it came from; None where that is the file itself.
+    """
 
     taken: str | None = None
     offset_min: int | None = None
     source: str | None = None
     confidence: str | None = None
     evidence: str | None = None
+    path: bytes | None = None
 
 
 class Seen(NamedTuple):
@@ -197,24 +203,39 @@ def _told(row: Sequence[Any]) -> Told:
 
 
 def _dated(connection: apsw.Connection, seen: Seen, steps: Sequence[Told]) -> Dated:
-    """A companion has its principal's date; that of a late one is in the set beside which it went."""
+    """A companion has its principal's date; that of a late one is in the set beside which it went. What the
+    library had already is in no set.
+    """
     head: int | None = None
-    if steps:
+    if steps and seen.outcome != "duplicate":
         newest = steps[-1]
         late = newest.witness_file is not None and (seen.outcome == "filed" or seen.kind == "sidecar")
+        alone = newest.shifted and newest.id == newest.item
         if newest.id != newest.item:
             head = newest.item
+        elif alone and (item := _set_of_companion(connection, newest.id)) is not None:
+            head = item
         elif late:
             row = connection.execute("SELECT item FROM file WHERE id = ?", (newest.witness_file,)).fetchone()
             if row is None or row[0] is None:
                 return Dated()
             head = row[0]
     row = connection.execute(
-        "SELECT taken, offset_min, source, confidence, evidence FROM arrival"
-        " WHERE id = coalesce((SELECT arrival FROM step WHERE id = ?), ?)",
-        (head, seen.id if head is None else None),
+        "SELECT taken, offset_min, source, confidence, evidence, iif(id = ?2, NULL, path) FROM arrival"
+        " WHERE id = coalesce((SELECT arrival FROM step WHERE id = ?1), iif(?1 IS NULL, ?2, NULL))",
+        (head, seen.id),
     ).fetchone()
     return Dated() if row is None else Dated(*row)
+
+
+def _set_of_companion(connection: apsw.Connection, step: int) -> int | None:
+    """The set of a companion that this step moved by itself."""
+    row = connection.execute(
+        "SELECT json_extract(change, '$.bond[1]') FROM step"
+        " WHERE id = ? AND json_extract(change, '$.bond[0]') = 'companion'",
+        (step,),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def _place(connection: apsw.Connection, seen: Seen, steps: Sequence[Told], source: bytes | None) -> Place:
@@ -246,11 +267,15 @@ def _row_of(connection: apsw.Connection, step: Told) -> tuple[int, int] | None:
 
 def _in_library(connection: apsw.Connection, file: int, library: int) -> Place:
     """What a library file should be: somebody may have edited or moved it, and said so."""
-    root = connection.execute("SELECT path FROM library WHERE id = ?", (library,)).fetchone()
+    row = connection.execute(
+        "SELECT library.path, file.role FROM file JOIN library ON library.id = ?2 WHERE file.id = ?1",
+        (file, library),
+    ).fetchone()
     known = verifying.at(connection, file, library)
-    assert root is not None
+    assert row is not None
     assert known is not None
-    return Place(under(root[0], known.path), known.size, known.mtime_ns, known.digest, file)
+    root, role = row
+    return Place(under(root, known.path), known.size, known.mtime_ns, known.digest, file, role)
 
 
 def _finding(connection: apsw.Connection, place: Place) -> Finding | None:

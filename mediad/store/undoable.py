@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from mediad.keeping.change import Bond, Spot, Taken
+from mediad.keeping.change import Bond, Kept, Spot, Taken
 from mediad.layout import key_of
+from mediad.store import kept
 from mediad.store.changes import DATE
 from mediad.store.left import scopes
 from mediad.store.reading import WINDOW
@@ -28,7 +29,8 @@ SELECT step.id, step.item, step.action, step.arrival,
     step.change, step.keeps, step.undone IS NOT NULL,
     (SELECT id FROM step AS later WHERE later.arrival = step.arrival AND later.id > step.id
         AND later.state = 'done' AND later.undone IS NULL AND later.action <> 'leave'
-        AND (later.undoes IS NULL OR later.undoes < step.id) -- else it took back what came after this one
+        AND (later.action <> 'undo' OR later.undoes < step.id) -- else it took back what came after this one,
+        -- or only went along with its principal
         ORDER BY id DESC LIMIT 1)
 FROM step
 JOIN arrival ON arrival.id = step.arrival
@@ -43,6 +45,13 @@ ORDER BY step.id"""
 def sets(connection: apsw.Connection, heads: Sequence[tuple[int, int]]) -> list[list[Taken]]:
     """The steps of these sets, each named by its item and batch."""
     return [[_taken(connection, row) for row in list(connection.execute(_SET, head))] for head in heads]
+
+
+def around(connection: apsw.Connection, steps: Sequence[Taken]) -> list[Kept]:
+    """The library files of the sets of those of these steps that moved what libraries had."""
+    bonds = [step.bond_was for step in steps if not step.undone and step.bond_was is not None]
+    items = dict.fromkeys(bond.item for bond in bonds if bond.item is not None)
+    return [one for item in items for one in kept.of_item(connection, item)]
 
 
 def _taken(connection: apsw.Connection, row: Sequence[Any]) -> Taken:

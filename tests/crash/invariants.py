@@ -23,7 +23,11 @@ _KEPT = "the source could not be removed"  # says the reason, where the system d
 
 _STORY = """
 SELECT arrival.watch, arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason,
- arrival.stays, arrival.digest, step.id, step.item, step.action, step.destination
+ arrival.stays, arrival.digest, step.id, step.item, (
+  SELECT action FROM step AS came WHERE came.arrival = arrival.id AND came.state = 'done'
+   AND came.action != 'refile' -- beside a principal that came late
+  ORDER BY came.id DESC LIMIT 1
+ ), step.destination
 FROM arrival LEFT JOIN step
  ON step.id = (SELECT max(id) FROM step WHERE step.arrival = arrival.id AND step.state = 'done')
 ORDER BY arrival.id"""

@@ -95,3 +95,30 @@ def test_killed_at_every_change(house: House, layout: str, folder: bytes, every:
             break
         number += every
     assert number > 10
+
+
+async def both_come(house: House, steering: Steering) -> None:
+    house.put("inbox/a.jpg", JPEG)
+    await raw_comes(house, steering)
+
+
+def test_killed_while_a_raw_brings_its_jpeg_again(house: House) -> None:
+    house.settings["library"]["photos"]["layout"] = APART
+    names = (b"a.dng", b"a.jpg", b"a.jpg.xmp")
+    number = 1
+    while True:
+        prepare(house)
+        faults = Faults()
+        run(house, both_come, faults, "linked", number)
+        run(house, None, Faults(), "linked")
+        there = everywhere(house)
+        at = f"killed before operation {number} ({faults.hit})"
+        assert {path for path in there if b"/." not in path} == {
+            b"photos/raw/2021/" + name for name in names
+        }, at
+        media = [content for content in there.values() if not content.startswith(b"duplicate: ")]
+        assert sorted(media) == sorted((RAW, JPEG, JPEG, SIDECAR)), at
+        if not faults.dead:
+            break
+        number += 4
+    assert number > 10

@@ -34,13 +34,25 @@ class Planning(RuleBasedStateMachine):
         self.under_way: list[Plan] = []
         self.serial = 0
 
-    @rule(target=sets, folder=FOLDER, stem=STEMS, content=CONTENT, endings=ENDINGS, video=st.booleans())
-    def a_set_comes(self, folder: str, stem: str, content: str, endings: list[str], video: bool) -> MediaSet:
+    @rule(
+        target=sets,
+        folder=FOLDER,
+        stem=STEMS,
+        content=CONTENT,
+        endings=ENDINGS,
+        video=st.booleans(),
+        brings=st.none() | CONTENT,
+    )
+    def a_set_comes(
+        self, folder: str, stem: str, content: str, endings: list[str], video: bool, brings: str | None
+    ) -> MediaSet:
         extension, kind = (".mp4", "video") if video else (".jpg", "photo")
         principal = identity(
             f"{folder}{stem}{extension}".encode(), content, kind="video" if kind == "video" else "photo"
         )
         companions = [identity(f"{folder}{stem}{end}".encode(), content + end) for end in endings]
+        if brings not in (None, content):  # what may have come alone before
+            companions.append(identity(f"{folder}{stem}.heic".encode(), brings or ""))
         return MediaSet(principal, tuple(companions))
 
     @rule(target=plans, media=sets, avoid=st.sets(st.sampled_from([b"2021/img.jpg", b"films/img.mp4"])))

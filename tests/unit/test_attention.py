@@ -22,6 +22,7 @@ def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str 
         analyser=SimpleNamespace(lacking=0),
         config=SimpleNamespace(daemon=SimpleNamespace(sockets=(socket,))),
         shelves=(),
+        gatherer=SimpleNamespace(failing={}),
         unsaved={},
         clock=Clock(),
     )

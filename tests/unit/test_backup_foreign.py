@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import threading
@@ -16,8 +17,9 @@ import pytest
 from mediad.errors import CatalogueBroken, SchemaTooNew
 from mediad.files import Files, Tree
 from mediad.ingest.pulse import Pulse
-from mediad.store import backup, backup_library, undoable
+from mediad.store import backup, backup_foreign, backup_library, undoable
 from mediad.store.backup_foreign import open_foreign
+from mediad.store.changes import DATE
 from mediad.store.salvage import take_rows
 from tests.cataloguing import Past
 from tests.rebuilding import Lost
@@ -86,6 +88,12 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
         """UPDATE step SET change = '{"was": {"outcome": "filed"}, "will_be": {"outcome": "filed"},
         "bond": null, "becomes": ["king", 1, 1], "remembered": 0}'""",
         "UPDATE arrival SET taken = 'yesterday'",
+        "UPDATE arrival SET offset_min = 1440",
+        "UPDATE arrival SET confidence = 'king'",
+        "UPDATE arrival SET kind = 'ufo'",
+        "UPDATE arrival SET source = hex(zeroblob(101))",
+        "UPDATE arrival SET stays = 2",
+        "UPDATE step SET undoes = id, action = 'undo'",
         "UPDATE step SET time = 9e18",
         "UPDATE step SET batch = 1 << 30",
         "UPDATE place SET root = CAST('etc' AS BLOB)",
@@ -95,6 +103,44 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 )
 def test_what_no_mediad_wrote_is_of_no_use(sql: str, carried: Path) -> None:
     edit(carried, "PRAGMA foreign_keys = off", sql)
+    with pytest.raises(CatalogueBroken):
+        open_foreign(carried, never)
+
+
+FILED = {"outcome": "filed", "code": "", "reason": "", "stays": 0}
+DATED = {**dict.fromkeys(("taken", "offset_min", "source", "confidence")), **dict.fromkeys(DATE[4:], "")}
+
+
+@pytest.mark.parametrize(
+    ("lie", "believed"),
+    [
+        ({"was": FILED}, True),
+        ({"was": {}}, True),
+        ({"was": {**FILED, **DATED, "confidence": "low", "offset_min": 60}}, True),
+        ({"was": {**FILED, "outcome": None}}, True),
+        ({"was": {**FILED, "outcome": []}}, False),
+        ({"was": {"outcome": "filed"}}, False),
+        ({"was": {**FILED, "stays": 10**30}}, False),
+        ({"was": {**FILED, "stays": 2}}, False),
+        ({"was": {**FILED, **DATED, "offset_min": True}}, False),
+        ({"was": {**FILED, **DATED, "confidence": []}}, False),
+        ({"was": {**FILED, **DATED, "source": "x" * 201}}, False),
+        ({"bond": [[], 1, 1]}, False),
+        ({"bond": ["found", True, 1]}, False),
+    ],
+)
+def test_a_change_is_one_that_can_be_taken_back(lie: dict[str, Any], believed: bool, carried: Path) -> None:
+    told = {"was": FILED, "will_be": FILED, "bond": None, "remembered": False, **lie}
+    edit(carried, f"UPDATE step SET change = '{json.dumps(told)}'")
+    with contextlib.nullcontext() if believed else pytest.raises(CatalogueBroken):
+        open_foreign(carried, never).close()
+
+
+def test_a_check_that_breaks_is_a_broken_catalogue(carried: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_value: object) -> bool:
+        raise TypeError
+
+    monkeypatch.setitem(backup_foreign._CALLS, "is_moment", breaks)
     with pytest.raises(CatalogueBroken):
         open_foreign(carried, never)
 

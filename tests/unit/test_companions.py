@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from mediad.media import companions
 from mediad.media.companions import form_sets, gathering, is_companion_name, joined, key
 from mediad.media.formats import FORMATS, claimed
 from mediad.model import Confidence, Facts, Identity, Sighting, Stat, Taken
@@ -19,12 +20,24 @@ def taken(text: str, offset: int | None = None, source: str = "exif", confidence
 
 
 def file(
-    name: str, when: Taken | None = None, content_id: str = "", *, unreadable: str = "", artist: str = ""
+    name: str,
+    when: Taken | None = None,
+    content_id: str = "",
+    *,
+    unreadable: str = "",
+    artist: str = "",
+    origin: str = "camera",
 ) -> Identity:
     form = claimed(name.encode()) or FORMATS["mp4"]
     sighting = Sighting("inbox", b"dir/" + name.encode(), STAT)
     facts = Facts(
-        form.name, form.kind, content_id=content_id, taken=when, unreadable=unreadable, artist=artist
+        form.name,
+        form.kind,
+        content_id=content_id,
+        taken=when,
+        unreadable=unreadable,
+        artist=artist,
+        origin=origin,
     )
     return Identity(sighting, b"", facts)
 
@@ -119,6 +132,49 @@ def test_sidecars_know_their_kind(sidecar: str, owner: str, other: str) -> None:
     assert formed(file(other), file(sidecar), file(owner))[0] == {owner: [sidecar], other: []}
 
 
+def test_what_is_used_for_much_else_goes_along_only_where_it_surely_belongs() -> None:
+    assert formed(file("a.txt"), file("a.png", origin="")) == ({"a.png": []}, ["a.txt"])
+    assert formed(file("a.png.txt"), file("a.png", origin="screenshot")) == ({"a.png": []}, ["a.png.txt"])
+    pair = file("a.cr2", taken("2009-01-01"), origin=""), file("a.jpg", taken("2021-07-10T10:00:00"))
+    assert formed(file("a.txt"), *pair)[0] == {"a.cr2": [], "a.jpg": ["a.txt"]}
+    json = file("a.jpg.json")
+    unread = Identity(json.sighting, b"", Facts("", "sidecar"))
+    assert formed(unread, file("a.jpg")) == ({"a.jpg": []}, ["a.jpg.json"])
+    pictures = file("b.HEIC"), file("b.MP4")
+    assert formed(*pictures, Identity(file("b.HEIC.json").sighting, b"", Facts("", "sidecar")))[0] == {
+        "b.HEIC": [],
+        "b.MP4": [],
+    }
+
+
+def test_a_thousand_spellings_of_one_name_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compared are as many pairs of the first of them, and the rest are filed one by one."""
+    compared: list[object] = []
+    bond = companions._bond
+
+    def counted(one: companions._File, other: companions._File) -> int:
+        compared.append(one)
+        return bond(one, other)
+
+    monkeypatch.setattr(companions, "_bond", counted)
+    count = 1000
+    names = [
+        "".join(c.upper() if n >> i & 1 else c for i, c in enumerate("abcdefghij")) for n in range(count)
+    ]
+    when = taken("2021-07-10T10:00:00")
+    for extensions in (("jpg",), ("dng",), ("jpg", "json", "jpg.json", "xmp")):
+        members = [file(f"{name}.{end}", when) for name in names for end in extensions]
+        sets, orphans = form_sets(members)
+        assert sum(len(one.members) for one in sets) + len(orphans) == len(members)
+    copies = [
+        file(f"{name} {number}.{end}", content_id="one")
+        for number, name in enumerate(names)
+        for end in ("heic", "mov")
+    ]
+    assert {len(one.members) for one in form_sets(copies)[0]} == {2}
+    assert len(compared) < 100 * count * 5
+
+
 def test_takeouts_descriptions_go_to_what_they_name() -> None:
     names = ("DSC_1(1).JPG", "DSC_1.JPG", "DSC_1_1.JPG")
     told = ("DSC_1.JPG(1).json", "DSC_1.JPG.supplemental-metadata.json", "DSC_1_1.JPG.s.json")
@@ -146,6 +202,20 @@ def test_raw_and_still_of_one_moment() -> None:
     strangers = formed(file("a.jpg", one), file("a.cr2", taken("2021-07-10T10:00:03")))
     assert strangers == ({"a.cr2": [], "a.jpg": []}, [])
     assert formed(file("a.png", one), file("a.jpg", one))[0] == {"a.png": [], "a.jpg": []}
+
+
+def test_takeouts_date_tells_strangers_apart() -> None:
+    camera, uploaded = taken("2024-07-06T10:00:00"), taken("2015-07-06T10:00:00", 0, "takeout", "medium")
+    raw, still, json = file("IMG_1.DNG", camera), file("IMG_1.JPG"), file("IMG_1.JPG.json", uploaded)
+    strangers = {"IMG_1.DNG": [], "IMG_1.JPG": ["IMG_1.JPG.json"]}
+    assert formed(raw, still, json) == (strangers, [])
+    assert formed(raw, file("IMG_1.JPG", uploaded))[0] == {"IMG_1.DNG": [], "IMG_1.JPG": []}
+    close = file("IMG_1.JPG.json", taken("2024-07-05T23:00:00", 0, "takeout", "medium"))
+    assert formed(raw, still, close)[0] == {"IMG_1.DNG": ["IMG_1.JPG", "IMG_1.JPG.json"]}
+    sure = file("IMG_1.JPG", camera)
+    assert formed(raw, sure, json)[0] == {"IMG_1.DNG": ["IMG_1.JPG", "IMG_1.JPG.json"]}
+    film = file("IMG_1.MP4", taken("2024-07-06T10:00:00", 0, "quicktime"))
+    assert formed(film, still, json)[0] == {"IMG_1.MP4": [], "IMG_1.JPG": ["IMG_1.JPG.json"]}
 
 
 def test_an_undated_raw_does_not_bind_strangers() -> None:

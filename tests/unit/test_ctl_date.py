@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mediad.cli.ctl import main
@@ -85,6 +85,12 @@ def test_what_is_no_shift_is_told(text: str) -> None:
         shift(text)
 
 
+@pytest.mark.parametrize("text", ["0:00", "-0d", "+0:00:00"])
+def test_a_shift_by_nothing_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="shifts nothing"):
+        shift(text)
+
+
 @given(
     st.integers(0, 9999), st.integers(0, 999), st.integers(0, 59), st.integers(0, 59), st.sampled_from("+-")
 )
@@ -93,6 +99,7 @@ def test_every_shift_is_the_sum_of_its_parts(
 ) -> None:
     total = days * 86_400 + hours * 3600 + minutes * 60 + seconds
     total = -total if sign == "-" else total
+    assume(total)
     assert shift(f"{sign}{days}d {hours}:{minutes:02}:{seconds:02}") == total
     assert shift(f"{sign} {days}d{hours}h{minutes}min{seconds}s") == total
 

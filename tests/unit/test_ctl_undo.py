@@ -167,7 +167,7 @@ def test_unasked(play: Played) -> None:
         "WHAT          SIZE  FILE                            GOES TO",
         "undo move   1.0 MB  /lib/2022/2022-08-15/IMG_1.JPG  /inbox/IMG_1.JPG",
         "undo trash  1.0 MB  /lib/2022/2022-08-15/IMG_2.JPG  /inbox/IMG_2.JPG",
-        "undone: 2 files (2.0 MB): 1 undo move, 1 undo trash",
+        "undone: 2 files (2.0 MB): 1 move, 1 move to trash",
         "`mediactl --socket control undo 84` takes that back",
     ]
     assert play.calls == [{"dry_run": False}]

@@ -34,6 +34,13 @@ NAME = {
 }
 FILE = {**NAME, "source": "mtime", "tag": "mtime", "doubt": "the file is not on a camera's card"}
 ZERO = {**NAME, "source": "quicktime", "tag": "movie header", "raw": "0000-00-00", "moment": None}
+LATE = {
+    **NAME,
+    "source": "takeout",
+    "tag": "photoTakenTime",
+    "sidecar": "a.json",
+    "command": "mediactl date /a --use takeout",
+}
 STEP = {
     "id": 12,
     "item": 12,
@@ -137,6 +144,22 @@ def test_the_story_of_a_photo() -> None:
         ),
         ({"outcome": "failed", "reason": "EIO"}, ["could not be taken: EIO. It will be tried again."]),
         ({"outcome": "ignored", "reason": "is empty", "steps": []}, ["It was left alone: is empty."]),
+        (
+            {"outcome": "ignored", "code": "orphan", "reason": "a companion without its principal"},
+            ["It tells of another file, and that has not come yet"],
+        ),
+        (
+            {"outcome": "ignored", "code": "not-media", "format": "takeout", "reason": "is not media"},
+            ["It tells of another file, and that has not come yet"],
+        ),
+        (
+            {"outcome": "ignored", "code": "not-media", "format": "txt", "reason": "is not media"},
+            ["It was left alone: is not media."],
+        ),
+        (
+            {"outcome": "ignored", "code": "not-media", "format": "", "kind": "sidecar", "camera": ""},
+            ["This is a file of 3.2 MB."],
+        ),
         ({"outcome": "gone"}, ["It left again before it was taken."]),
         ({"outcome": None}, ["Nothing has been decided about it yet."]),
         (
@@ -148,6 +171,27 @@ def test_the_story_of_a_photo() -> None:
             {"candidates": [{**NAME, "won": False}, {**CAMERA, "sidecar": "IMG_1.xmp"}]},
             ["So says what the camera wrote into the file (DateTimeOriginal), in IMG_1.xmp."],
         ),
+        (
+            {"candidates": [{**NAME, "sidecar": "IMG_1.heic"}, {**FILE, "sidecar": "IMG_1.heic"}]},
+            ["  - the name of IMG_1.heic: 2021", "  - the time of IMG_1.heic: 2021"],
+        ),
+        (
+            {"candidates": [{**CAMERA, "tag": "png:tIME"}], "taken_tag": "png:tIME"},
+            ["So says the time of the last change that is noted in it (png:tIME)."],
+        ),
+        (
+            {"taken": None, "candidates": [LATE]},
+            [
+                "When it was taken is not known: what tells it came later.",
+                "(photoTakenTime), in a.json: 2021-07-10 at 20:39:25.77. Not asked yet, since it came later: "
+                "`mediactl date /a --use takeout` takes it.",
+            ],
+        ),
+        (
+            {"confidence": "low", "doubts": ["the end is missing"]},
+            ["That is a guess, for the file is damaged"],
+        ),
+        ({"motion": "xmp"}, ["from a Canon EOS 80D. A film is embedded in it (xmp)."]),
         (
             {"date_note": "its distance from UTC follows from the GPS time"},
             ["To be exact: its distance from UTC follows from the GPS time."],

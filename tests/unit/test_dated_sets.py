@@ -105,3 +105,40 @@ async def test_a_film_among_its_pictures(house: House) -> None:
         "1232.MP4": ("2021-07-10T11:54:00", None),
     }
     assert story["date_note"] == ("IMG_1233.JPG and IMG_1235.JPG of the same card show that it is local time")
+
+
+async def test_a_late_sidecar_dates_its_picture_on_demand(house: House) -> None:
+    async with house.life() as steering:
+        house.put("inbox/b.jpg", blank(1))
+        assert await steering.rest() == "idle"
+        house.put("inbox/b.jpg.json", samples.takeout_sidecar("b.jpg", NOON))
+        assert await steering.rest() == "idle"
+        path = str(house.root / "photos/Undated/b.jpg")
+        (story,) = (await steering.call("Why", path=path))["stories"]
+        (late,) = (one for one in story["candidates"] if one["command"])
+        assert (story["taken"], late["sidecar"]) == (None, "b.jpg.json")
+        assert late["command"] == f"mediactl date {path} --use takeout"
+        answer = await steering.call("Date", paths=[path], use="takeout")
+        assert answer["done"] == 2
+        (story,) = (await steering.call("Why", path=answer["changes"][0]["destination"]))["stories"]
+    assert [(one["sidecar"], one["command"]) for one in story["candidates"] if one["won"]] == [
+        ("b.jpg.json", None)
+    ]
+    assert not any(one["command"] for one in story["candidates"] if one["source"] == "mtime")
+
+
+async def test_the_refusal_names_what_has_to_be_taken_back_first(house: House) -> None:
+    async with house.life() as steering:
+        house.put("inbox/a.jpg", samples.jpeg(NOON, size=SMALL))
+        assert await steering.rest() == "idle"
+        (row,) = (await steering.call("History"))["rows"]
+        moment = f"{NOON + timedelta(seconds=9):%Y-%m-%dT%H:%M:%S}"
+        dated = await steering.call("Date", paths=[row["destination"]], set=moment)
+        house.put("inbox/a.dng", samples.tiff(NOON, size=SMALL))
+        assert await steering.rest() == "idle"
+        (refused,) = (await steering.call("Undo", ids=[dated["batch"]]))["changes"]
+        said, _, command = refused["reason"].partition(" (mediactl undo ")
+        assert said == "it was filed anew since: take that back first"
+        later = await steering.call("Undo", ids=[int(command.rstrip(")"))])
+        assert (later["done"], later["refused"]) == (2, 0)
+        assert (await steering.call("Undo", ids=[dated["batch"]]))["done"] == 1

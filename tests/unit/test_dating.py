@@ -122,7 +122,10 @@ async def test_what_came_later_is_taken_back_first(house: House) -> None:
         await date(house, steering, f"photos/{FILED}/b.jpg", set="2020-01-01T10:00:00")
         answer = await steering.call("Undo", ids=[first["batch"]])
         assert (answer["done"], answer["refused"]) == (0, 1)
-        assert "dated anew since" in answer["changes"][0]["reason"]
+        reason = answer["changes"][0]["reason"]
+        assert reason.startswith("it was dated anew since: take that back first (mediactl undo ")
+        later = int(reason.rpartition(" ")[2].rstrip(")"))
+        assert (await steering.call("Undo", ids=[later], dry_run=True))["done"] == 1
         answer = await steering.call("Undo", since="2020-01-01T00:00:00Z")
         assert (answer["refused"], library(house)) == (0, {})
         assert set(inbox(house)) == {b"a.jpg", b"a.xmp", b"b.jpg"}
@@ -180,7 +183,7 @@ async def test_another_of_its_dates_is_believed(house: House) -> None:
         answer = await date(house, steering, "photos", use="FileName")
         assert (answer["done"], answer["refused"]) == (1, 1)
         refused = next(one for one in answer["changes"] if not one["done"])
-        assert refused["reason"].startswith("has no date by FileName; there are CreateDate, DateTimeOriginal")
+        assert refused["reason"].startswith('has no date from "FileName", only from CreateDate, DateTime')
         assert names(house) == {"2020/2020-01-02/IMG_20200102_030405.jpg", f"{FILED}/none.jpg"}
         told = await story(house, steering, "2020/2020-01-02/IMG_20200102_030405.jpg")
         assert dated(told) == ("2020-01-02T03:04:05", None, "filename", "high")
@@ -221,21 +224,35 @@ async def test_each_refusal_has_its_reason(house: House) -> None:
         (house.root / "photos" / FILED / "b.jpg").write_bytes(b"edited")
         quarantined = next((house.root / "photos/.mediad/quarantine").glob("*.jpg"))
         reasons = {
-            f"photos/{FILED}/b.jpg": "was changed since",
+            f"photos/{FILED}/b.jpg": "was changed since (if that is right: mediactl verify --accept /",
             "photos/mine.jpg": "never looked into: mediactl adopt",
             os.fspath(quarantined.relative_to(house.root)): "not in the library: quarantined",
             "inbox/c.jpg": "not in the library: ignored (taken back with mediactl undo)",
             "inbox/a.jpg": f"lies in the library as {house.root}/photos/2021/2021-03-02/a.jpg",
-            "photos/nothing.jpg": "no library is known to have such a file",
+            "photos/nothing.jpg": "if it was moved by hand, mediactl verify --accept with its old path",
         }
         answer = await date(house, steering, *reasons, f"photos/{FILED}/a.jpg", shift_s=DAY)
         assert (answer["done"], answer["refused"]) == (2, 6)
         told = {one["source"]: one["reason"] for one in answer["changes"]}
         for path, reason in reasons.items():
             assert reason in told[os.fspath(house.root / path)]
+        assert told[os.fspath(house.root / f"photos/{FILED}/b.jpg")].startswith("was changed since")
         await steering.call("Trash", paths=[os.fspath(house.root / "photos/2021/2021-03-02/a.jpg")])
         answer = await date(house, steering, "photos/2021/2021-03-02/a.xmp", shift_s=DAY)
         assert answer["refused"] == 1
+
+
+async def test_a_source_that_nothing_has_is_refused_once(house: House) -> None:
+    async with house.life() as steering:
+        await fill(house, steering)
+        answer = await date(house, steering, "photos", use="nothing")
+        (refused,) = answer["changes"]
+        assert refused["reason"] == (
+            'has no date from "nothing", nor has any other of these: --use takes exif, quicktime, xmp,'
+            " takeout, filename, mtime, or a field that mediactl why names, such as CreateDate"
+        )
+        (refused,) = (await date(house, steering, f"photos/{FILED}/b.jpg", use="takeout"))["changes"]
+        assert refused["reason"].startswith('has no date from "takeout", only from CreateDate')
 
 
 async def test_nonsense_is_no_order(house: House) -> None:
@@ -246,6 +263,7 @@ async def test_nonsense_is_no_order(house: House) -> None:
             {"set": "yesterday"},
             {"set": "2021-07-10T00:00:00+01:00:01"},
             {"shift_s": 1e300},
+            {"shift_s": 0.0},
             {"use": ""},
             {"set": "2021-07-10T00:00:00", "reset": True},
         ):
@@ -310,6 +328,24 @@ async def test_what_a_sidecar_tells_is_gone_back_to(house: House) -> None:
         await date(house, steering, "photos/2004", use="xmp")
         told = await story(house, steering, "2003/2003-04-05/scan.png")
         assert (told["taken_source"], told["candidates"]) == ("xmp", filed["candidates"])
+
+
+async def test_what_comes_late_is_asked_for_a_date(house: House) -> None:
+    """Nothing that is filed moves by itself, but whoever asks gets the date."""
+    house.put("inbox/x.jpg", samples.plain_jpeg(size=(32, 24)))
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+        house.put("inbox/x.jpg.json", samples.takeout_sidecar("x.jpg", TAKEN))
+        assert await steering.rest() == "idle"
+        assert names(house) == {"Undated/x.jpg", "Undated/x.jpg.json"}
+        for asked in ({"use": "takeout"}, {"use": "phototakentime"}, {"reset": True}):
+            answer = await date(house, steering, "photos/Undated", **asked)
+            assert (answer["done"], answer["refused"]) == (2, 0)
+            assert names(house) == {f"{FILED}/x.jpg", f"{FILED}/x.jpg.json"}
+            told = await story(house, steering, f"{FILED}/x.jpg")
+            assert (told["taken"][:10], told["taken_source"]) == ("2021-03-01", "takeout")
+            assert (await steering.call("Undo"))["done"] == 2
+            assert names(house) == {"Undated/x.jpg", "Undated/x.jpg.json"}
 
 
 async def test_an_adopted_set_has_its_sidecars_date_and_may_get_another(house: House) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mediad.keeping import dating
 from mediad.keeping.change import Bond, Kept, Spot
 from mediad.keeping.dating import Date, Refused, Rules
+from mediad.keeping.stated import stated
 from mediad.media.dates import DateSettings
 
 RULES = Rules(
@@ -35,18 +36,18 @@ def lead(taken: str | None = None, offset: int | None = None, evidence: str = "{
     MOMENTS, st.none() | st.integers(-840, 840), st.timedeltas(timedelta(days=-9999), timedelta(days=9999))
 )
 def test_there_and_back(moment: datetime, offset: int | None, span: timedelta) -> None:
-    there = dating.by_shift(span)(lead(moment.isoformat(), offset), RULES)
+    there = dating.by_shift(span)([lead(moment.isoformat(), offset)], RULES)
     assume(isinstance(there, Date))
     assert isinstance(there, Date)
     assert (there.source, there.confidence, there.offset_min) == ("user", "high", offset)
-    back = dating.by_shift(-span)(lead(there.taken, offset), RULES)
+    back = dating.by_shift(-span)([lead(there.taken, offset)], RULES)
     assert isinstance(back, Date)
     assert back.taken == moment.isoformat()
 
 
 @given(MOMENTS, st.timedeltas())
 def test_a_shift_leads_to_a_date_or_is_refused(moment: datetime, span: timedelta) -> None:
-    found = dating.by_shift(span)(lead(moment.isoformat()), RULES)
+    found = dating.by_shift(span)([lead(moment.isoformat())], RULES)
     if isinstance(found, Date):
         assert found.taken is not None
         assert datetime.fromisoformat(found.taken) - moment == span
@@ -82,7 +83,7 @@ EVIDENCE = st.fixed_dictionaries(
 @given(EVIDENCE | JSON, st.sampled_from(["exif", "quicktime", "mtime", "modifydate", "x"]))
 def test_whatever_is_kept_is_a_date_or_none(kept: Any, source: str) -> None:
     one = lead(evidence=json.dumps(kept))
-    for found in (dating.by_source(source)(one, RULES), dating.to_its_own(one, RULES)):
+    for found in (dating.by_source(source)([one], RULES), dating.to_its_own([one], RULES)):
         if isinstance(found, Refused):
             assert found.why
         elif found.taken is not None:
@@ -91,6 +92,60 @@ def test_whatever_is_kept_is_a_date_or_none(kept: Any, source: str) -> None:
             json.dumps(found)
 
 
+def test_other_files_of_the_set_are_asked_too() -> None:
+    def companion(name: bytes, kind: str, *candidates: dict[str, str]) -> Kept:
+        evidence = json.dumps({"candidates": candidates})
+        return lead(evidence=evidence)._replace(path=b"in/" + name, kind=kind)
+
+    def told(source: str, year: int, sidecar: str = "") -> dict[str, str]:
+        moment = f"{year}-05-06T07:08:09"
+        return {"source": source, "tag": "DateTimeOriginal", "moment": moment, "sidecar": sidecar}
+
+    principal = companion(b"a.dng", "raw", told("mtime", 2001), told("xmp", 2002, "a.xmp"))
+    others = (
+        companion(b"a.xmp", "sidecar", told("xmp", 2003)),  # is known from the principal
+        companion(b"a.json", "sidecar", told("takeout", 2004)),
+        companion(
+            b"a.jpg", "photo", told("filename", 2005), told("exif", 2006), told("xmp", 2007, "a.jpg.xmp")
+        ),
+    )
+    found = [
+        (one.candidate.source, one.candidate.moment.year, one.file)
+        for one in stated([principal, *others])
+        if one.candidate.moment is not None
+    ]
+    assert found == [
+        ("mtime", 2001, ""),
+        ("xmp", 2002, "a.xmp"),
+        ("takeout", 2004, "a.json"),
+        ("exif", 2006, "a.jpg"),
+        ("xmp", 2007, "a.jpg.xmp"),
+    ]
+    date = dating.by_source("exif")([principal, *others], RULES)
+    assert isinstance(date, Date)
+    assert (date.taken, date.sidecar) == ("2006-05-06T07:08:09", "a.jpg")
+    silent = dating.to_its_own([lead(taken="2020-01-01T00:00:00"), *others], RULES)
+    assert isinstance(silent, Date)
+    assert silent.taken == "2020-01-01T00:00:00"
+
+
+def test_a_scan_goes_back_to_what_is_believed_of_scans() -> None:
+    told = {"source": "exif", "tag": "DateTimeOriginal", "moment": "2006-05-06T07:08:09"}
+    for duration in (1.5, 1e300, "long"):
+        evidence = {"candidates": [told], "origin": "scan", "duration": duration}
+        found = dating.to_its_own([lead(evidence=json.dumps(evidence))], RULES)
+        assert isinstance(found, Date)
+        assert (found.taken, found.confidence) == ("2006-05-06T07:08:09", "medium")
+
+
 def test_no_json_at_all_is_no_date() -> None:
     for text in ("", "{", "[" * 100_000):
-        assert isinstance(dating.by_source("exif")(lead(evidence=text), RULES), Refused)
+        assert isinstance(dating.by_source("exif")([lead(evidence=text)], RULES), Refused)
+
+
+def test_the_end_of_the_calendar_is_no_date() -> None:
+    found = {"source": "gps", "tag": "GPSDateTime", "moment": "9999-12-31T23:59:59", "utc": True}
+    tokyo = DateSettings(timezone(timedelta(hours=9)), ("exif",), "never", date(1990, 1, 1))
+    rules = Rules(tokyo, RULES.now, lambda lead: None)
+    told = dating.by_source("GPSDateTime")([lead(evidence=json.dumps({"candidates": [found]}))], rules)
+    assert isinstance(told, Refused)

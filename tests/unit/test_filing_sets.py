@@ -124,6 +124,33 @@ async def test_notes_without_a_picture_are_no_media_until_it_comes(house: House)
         assert files(house.root / "inbox").keys() == {b"package.json", b"IMG_1.HEIC.json", b"a.xmp"}
 
 
+async def test_what_other_programs_keep_beside_pictures_stays(house: House) -> None:
+    stays = {"logo.json": b'{"name": "logo"}', "x.jpg.json": b"[1,2,3]", "requirements.txt": b"pillow"}
+    late = {"x.json": b"{}", "logo.txt": b"a text"}
+    pictures = {"logo.png": samples.png(seed=1), "x.jpg": picture(1), "requirements.png": samples.png(seed=2)}
+    async with house.life() as steering:
+        put_all(house, stays | pictures)
+        assert await steering.rest() == "idle"
+        put_all(house, late | {"x.txt": b"a note"})
+        assert await steering.rest() == "idle"
+        for name in stays | late:
+            assert await outcomes(steering, house, name) == (
+                "ignored",
+                "is not media, by content or name",
+            )
+        assert files(house.root / "inbox") == {name.encode(): data for name, data in (stays | late).items()}
+        known = len((await steering.call("History"))["rows"])
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert len((await steering.call("History"))["rows"]) == known
+    assert filed(house).keys() == {
+        DAY + b"x.jpg",
+        DAY + b"x.txt",
+        b"Undated/logo.png",
+        b"Undated/requirements.png",
+    }
+
+
 async def test_a_picture_under_a_texts_name_is_a_picture(house: House) -> None:
     async with house.life() as steering:
         put_all(house, {"a.txt": picture(1)})
@@ -143,10 +170,11 @@ async def test_late_companions_of_other_names(house: House) -> None:
     async with house.life() as steering:
         put_all(house, {"D(1).JPG": picture(1), "IMG_1234.JPG": picture(2), "a.png": picture(3)})
         assert await steering.rest() == "idle"
-        late = {"D.JPG(1).json": b"{}", "IMG_E1234.JPG": picture(4), "a.png.xmp": xmp(1)}
+        takeout = samples.takeout_sidecar("D.JPG", TAKEN)
+        late = {"D.JPG(1).json": takeout, "IMG_E1234.JPG": picture(4), "a.png.xmp": xmp(1)}
         put_all(house, late)
         assert await steering.rest() == "idle"
-    added = {b"D(1).JPG.json": b"{}", b"IMG_E1234.JPG": picture(4), b"a.jpg.xmp": xmp(1)}
+    added = {b"D(1).JPG.json": takeout, b"IMG_E1234.JPG": picture(4), b"a.jpg.xmp": xmp(1)}
     before = {b"D(1).JPG": picture(1), b"IMG_1234.JPG": picture(2), b"a.jpg": picture(3)}
     assert filed(house) == {DAY + name: data for name, data in (before | added).items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import apsw
 import pytest
 
 from mediad.ingest.preview import Preview
+from mediad.keeping import gatherer
 from mediad.store.database import Database, open_copy
 from tests import samples
+from tests.crash.faulty import Faults, FaultyFiles
 from tests.crash.scene import Reader as ReadingPool
 from tests.steering import House, Steering
 from tests.system.once import TAKEN, picture
@@ -189,3 +192,175 @@ async def test_the_plan_says_the_same(house: House) -> None:
         assert raw.destination == os.fsencode(house.root / "photos/raw/2021/a.dng")
         assert raw.reason.endswith("what came of its set before will join it")
         assert edits.destination == os.fsencode(house.root / "photos/raw/2021/a.aae")
+
+
+async def notes(steering: Steering) -> list[str]:
+    def ask(connection: apsw.Connection) -> list[str]:
+        return [
+            str(row[0]) for row in connection.execute("SELECT note FROM step WHERE note <> '' ORDER BY id")
+        ]
+
+    return await steering.database.run(ask)
+
+
+@pytest.mark.parametrize("again", ["inbox/a.jpg", "inbox/card/a.jpg"])
+@pytest.mark.parametrize("layout", [APART, TOGETHER])
+async def test_a_raw_that_brings_its_jpeg_again_doubles_nothing(
+    house: House, again: str, layout: str
+) -> None:
+    house.settings["library"]["photos"]["layout"] = layout
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        house.put(again, JPEG)
+        house.put(again.replace(".jpg", ".dng"), RAW)
+        assert await steering.rest() == "idle"
+        folder = b"2021/" if layout == TOGETHER else b"raw/2021/"
+        assert library(house) == {folder + b"a.dng", folder + b"a.jpg"}
+        assert len({item for _, item in (await roles(steering)).values()}) == 1
+        assert (await steering.totals())["duplicate"] == 1
+        lead = (await roles(steering))[folder + b"a.dng"][1]
+        undone = await steering.call("Undo", ids=[lead])
+        assert (undone["done"], undone["refused"]) == (3, 0)
+        assert library(house) == {b"2021/a.jpg" if layout == TOGETHER else b"photo/2021/a.jpg"}
+        jpeg = again.removeprefix("inbox/").encode()
+        assert inbox(house) == {jpeg, jpeg.replace(b".jpg", b".dng")}
+
+
+async def test_a_copy_is_no_duplicate_of_what_somebody_changed(house: House) -> None:
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        (house.root / "photos/photo/2021/a.jpg").write_bytes(picture(2))
+        await comes(house, steering, jpg=JPEG, dng=RAW)
+        there = {(house.root / "photos" / os.fsdecode(path)).read_bytes() for path in library(house)}
+        assert there == {JPEG, RAW, picture(2)}
+
+
+async def test_a_date_set_by_hand_goes_to_its_own_raw_only(house: House) -> None:
+    house.settings["library"]["photos"]["layout"] = TOGETHER
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        path = os.fspath(house.root / "photos/2021/a.jpg")
+        assert (await steering.call("Date", paths=[path], set="1999-12-31T12:00:00"))["done"] == 1
+        house.clock.ahead += 9 * 86_400
+        stranger = samples.tiff(TAKEN.replace(year=2024), seed=2, size=(16, 12))
+        await comes(house, steering, dng=stranger)
+        assert library(house) == {b"1999/a.jpg", b"2024/a.dng"}
+        await comes(house, steering, dng=RAW)
+        assert library(house) == {b"1999/a.jpg", b"2024/a.dng", b"1999/a.dng"}
+
+
+async def test_an_extension_that_was_set_right_stays_so(house: House) -> None:
+    async with house.life() as steering:
+        await comes(house, steering, png=JPEG, png_xmp=SIDECAR)
+        assert library(house) == {b"photo/2021/a.jpg", b"photo/2021/a.jpg.xmp"}
+        await comes(house, steering, dng=RAW)
+        assert library(house) == {b"raw/2021/a.dng", b"raw/2021/a.jpg", b"raw/2021/a.jpg.xmp"}
+
+
+async def test_what_was_undone_meanwhile_is_not_gathered(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        relocator = steering.pipeline.relocator
+        carry_out = relocator.carry_out
+
+        async def undone_first(*arguments: Any, **more: Any) -> Any:
+            monkeypatch.setattr(relocator, "carry_out", carry_out)
+            raw = (await rows(steering, "move"))[-1]
+            assert (await steering.call("Undo", ids=[raw["item"]]))["done"] == 1
+            return await carry_out(*arguments, **more)
+
+        monkeypatch.setattr(relocator, "carry_out", undone_first)
+        await comes(house, steering, dng=RAW)
+        assert (library(house), inbox(house)) == ({b"photo/2021/a.jpg"}, {b"a.dng"})
+        assert [role for role, _ in (await roles(steering)).values()] == ["principal"]
+
+
+async def test_a_name_that_an_unknown_file_has_is_avoided(house: House) -> None:
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        house.put("photos/raw/2021/a.jpg", b"a stranger")
+        await comes(house, steering, dng=RAW)
+        assert {b"raw/2021/a.dng", b"raw/2021/a-1.jpg"} <= library(house)
+        assert (await roles(steering))[b"raw/2021/a-1.jpg"][0] == "companion"
+
+
+class Sick(FaultyFiles):
+    """A disk on which a JPEG gets no name beside a RAW while it is `broken`."""
+
+    broken = True
+
+    def link(self, fd: int, name: bytes, dir_fd: int) -> None:
+        there = os.readlink(os.fsencode(f"/proc/self/fd/{dir_fd}"))
+        if self.broken and b"/raw/" in there and name == b"a.jpg":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().link(fd, name, dir_fd)
+
+
+def reverted(connection: apsw.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM step WHERE state = 'reverted'").fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+async def test_what_fails_for_good_is_told_and_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gatherer, "_PAUSES", (0.0, 0.0, 1e9))
+    house.files = Sick(Faults())
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        await comes(house, steering, dng=RAW)
+        mine = steering.pipeline.gatherer
+        await steering.until(lambda: any(one.worth_telling for one in mine.failing.values()))
+        (told,) = (await steering.call("Status"))["attention"]
+        assert (told["code"], "photo/2021/a.jpg" in told["message"]) == ("apart", True)
+        assert told["command"].endswith("photo/2021/a.jpg")
+        steps = await steering.database.run(reverted)
+        mine.wake()  # for another set: this one is let alone
+        assert await steering.rest() == "idle"
+        assert await steering.database.run(reverted) == steps == 3
+        mine.retry()
+        assert await steering.rest() == "idle"
+        assert set(await roles(steering)) == {b"photo/2021/a.jpg", b"raw/2021/a.dng"}
+        assert (await steering.call("Status"))["attention"] == []
+        assert any(note.startswith("photo/2021/a.jpg stays: ") for note in await notes(steering))
+
+
+async def test_what_is_in_use_waits_until_it_is_not(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        with (house.root / "photos/photo/2021/a.jpg").open("r+b"):
+            await comes(house, steering, dng=RAW)
+            assert library(house) == {b"photo/2021/a.jpg", b"raw/2021/a.dng"}
+        steering.pipeline.gatherer.retry()
+        assert await steering.rest() == "idle"
+        assert library(house) == {b"raw/2021/a.jpg", b"raw/2021/a.dng"}
+        assert set(await roles(steering)) == library(house)
+
+
+async def test_sets_of_one_batch_share_their_commits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.life() as steering:
+        for name in "abc":
+            house.put(f"inbox/{name}.jpg", picture(ord(name)))
+        assert await steering.rest() == "idle"
+        relocator = steering.pipeline.relocator
+        carry_out, groups = relocator.carry_out, []
+
+        async def counted(command: Any, group: Any, **more: Any) -> Any:
+            groups.append(len(group))
+            return await carry_out(command, group, **more)
+
+        monkeypatch.setattr(relocator, "carry_out", counted)
+        gathering = steering.pipeline.gatherer
+        monkeypatch.setattr(gathering, "wake", lambda: None)
+        for name in "abc":
+            house.put(f"inbox/{name}.dng", samples.tiff(TAKEN, seed=ord(name), size=(16, 12)))
+        assert await steering.rest() == "idle"
+        monkeypatch.undo()
+        monkeypatch.setattr(relocator, "carry_out", counted)
+        gathering.wake()
+        assert await steering.rest() == "idle"
+        assert groups == [3]
+        assert all(path.startswith(b"raw/") for path in library(house))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from mediad.ingest.kin import Kin, are_kin, kin_of
 from mediad.ingest.plan import Planner, Waits
-from mediad.model import Earlier, Holder, Identity, Kind, MediaSet, Plan, Result
+from mediad.model import BY_HAND, Earlier, Holder, Identity, Kind, MediaSet, Plan, Result, Taken
 from tests.planning import Shelves, config, digest, identity
 
 FORMATS = {"raw": "nef", "photo": "jpeg", "video": "mov", "sidecar": "xmp"}
@@ -45,9 +45,10 @@ def test_a_late_companion_belongs_to_its_principal(late: Identity) -> None:
 
 def test_a_late_principal_is_followed_by_whole_sets() -> None:
     jpeg, sidecar = came(JPEG), came(file("a.jpg.xmp", "sidecar"), 2, role="companion")
-    assert kin_of(MediaSet(RAW), [sidecar, jpeg]) == Kin(followers=(jpeg,))
+    found = kin_of(MediaSet(RAW), [sidecar, jpeg])
+    assert (found.followers, found.members) == ((jpeg,), (jpeg, sidecar))
     film = came(FILM)
-    assert kin_of(MediaSet(JPEG), [film]) == Kin(followers=(film,))
+    assert kin_of(MediaSet(JPEG), [film]).followers == (film,)
 
 
 def test_a_name_alone_tells_only_of_what_is_near() -> None:
@@ -138,3 +139,90 @@ def test_what_a_plan_rests_on_is_not_claimed_meanwhile() -> None:
     planner.landed(film)
     assert planner.claim([JPEG.digest])
     assert planner.plan(MediaSet(FILM), world) == Waits(JPEG.digest)
+
+
+WEAK = Taken(datetime.fromisoformat("2026-01-01"), None, "mtime", "mtime", "low")
+SET = Taken(datetime.fromisoformat("1999-12-31"), None, BY_HAND, "", "high")
+
+
+@pytest.mark.parametrize("own", [None, WEAK])
+def test_a_late_principal_without_a_firm_date_takes_that_of_its_set(own: Taken | None) -> None:
+    world = Shelves()
+    world.came = [came(JPEG)]
+    late = replace(RAW, facts=replace(RAW.facts, taken=own))
+    plan = decide(Planner(config()), world, late)
+    assert plan.steps[0].destination == b"2021/a.nef"
+    assert plan.set.principal.taken == JPEG.taken
+    assert decide(Planner(config()), world, RAW).set.principal.taken == RAW.taken
+
+
+def test_a_sidecar_that_came_before_dates_a_late_principal_too() -> None:
+    world = Shelves()
+    json = replace(file("a.jpg.json", "sidecar"), digest=digest("json"))
+    told = replace(JPEG.taken, source="takeout") if JPEG.taken else None
+    json = replace(json, facts=replace(json.facts, format="takeout", taken=told))
+    world.came = [came(file("a.jpg", later=None)), came(json, 2, role="companion")]
+    late = file("a.nef", "raw", later=None)
+    assert decide(Planner(config()), world, late).steps[0].destination == b"2021/a.nef"
+
+
+def test_a_date_set_by_hand_is_handed_on_and_binds_nobody() -> None:
+    world = Shelves()
+    world.came = [replace(came(JPEG), stated=SET)]
+    plan = decide(Planner(config()), world, RAW)
+    assert (plan.steps[0].destination, plan.set.principal.taken) == (b"1999/a.nef", SET)
+    stranger = decide(Planner(config()), world, file("a.nef", "raw", later=90))
+    assert (stranger.steps[0].destination, stranger.followers) == (b"2021/a.nef", ())
+    long_before = replace(came(JPEG, near=False), stated=SET)
+    assert kin_of(MediaSet(RAW), [long_before]).followers == (long_before,)
+
+
+@pytest.mark.parametrize("folder", ["", "card/"])
+def test_a_copy_that_a_principal_brings_along_is_a_duplicate_of_its_follower(folder: str) -> None:
+    world = Shelves()
+    holder = world.add("photos", b"2021/a.jpg", JPEG.digest, 5)
+    sidecar = world.add("photos", b"2021/a.jpg.xmp", number=6)
+    world.sets[5] = {digest("xmp"): sidecar}
+    world.came = [Earlier(JPEG, holder, "principal", near=True)]
+    raw = replace(file(f"{folder}a.nef", "raw"), digest=digest("raw"))
+    copy = replace(file(f"{folder}a.jpg"), digest=JPEG.digest)
+    theirs = replace(file(f"{folder}a.jpg.xmp", "sidecar", later=None), digest=digest("xmp"))
+    new = replace(file(f"{folder}a.mov", "video"), digest=digest("film"))
+    plan = decide(Planner(config()), world, raw, copy, theirs, new)
+    assert [(step.outcome, step.destination, step.proof) for step in plan.steps] == [
+        (Result.FILED, b"2021/a.nef", None),
+        (Result.DUPLICATE, b".mediad/trash/a.jpg", holder),
+        (Result.DUPLICATE, b".mediad/trash/a.jpg.xmp", sidecar),
+        (Result.FILED, b"2021/a.mov", None),
+    ]
+    assert plan.followers == (5,)
+    world.add("photos", b"2021/b.nef", raw.digest, 7)
+    again = decide(Planner(config()), world, raw, copy)
+    assert [step.proof.id for step in again.steps if step.proof is not None] == [7, 5]
+    assert again.followers == ()
+
+
+def test_a_copy_that_is_being_filed_alone_is_waited_for() -> None:
+    planner, world = Planner(config()), Shelves()
+    alone = decide(planner, world, JPEG)
+    copy = replace(file("card/a.jpg"), digest=JPEG.digest)
+    media = MediaSet(file("card/a.nef", "raw"), (copy,))
+    assert planner.plan(media, world) == Waits(JPEG.digest, alone.set)
+    planner.landed(alone)
+    assert isinstance(planner.plan(media, world), Plan)
+
+
+def test_a_late_principal_gets_the_number_of_its_follower() -> None:
+    world = Shelves()
+    world.add("photos", b"2021/a.jpg", number=4)
+    theirs = world.add("photos", b"2021/a-1.jpg", JPEG.digest, 5)
+    world.came = [Earlier(JPEG, theirs, "principal", near=True)]
+    assert decide(Planner(config()), world, RAW).steps[0].destination == b"2021/a-1.nef"
+
+
+def test_why_tells_of_followers_in_another_library() -> None:
+    world = Shelves()
+    world.came = [came(JPEG, 5)]
+    to_films = '[[rule]]\nmatch = { kind = "raw" }\nlibrary = "films"\n'
+    plan = decide(Planner(config(to_films)), world, RAW)
+    assert plan.why.endswith("; what came of its set before stays in library photos")

@@ -74,3 +74,4 @@ def test_why_a_companion_stays_alone() -> None:
     assert lonely(file(b"a.xmp", "xmp", "sidecar")) == ("orphan", "a companion without its principal")
     assert lonely(file(b"package.json", "takeout", "sidecar"))[0] == "not-media"
     assert lonely(file(b"notes.txt", "text", "sidecar"))[0] == "not-media"
+    assert lonely(file(b"logo.png.json", "", "sidecar"))[0] == "not-media"

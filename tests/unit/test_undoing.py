@@ -20,7 +20,7 @@ from mediad.store import undoable
 from tests import samples
 from tests.crash.faulty import Faults, FaultyFiles
 from tests.steering import LIMIT, House, Steering
-from tests.system.once import picture
+from tests.system.once import TAKEN, picture
 from tests.trees import files
 from tests.undoing import at, inbox, library, moving, trash
 
@@ -132,6 +132,28 @@ async def test_what_is_in_the_way_or_was_changed_stays(house: House) -> None:
         assert "changed" in told["b.jpg"]
         assert library(house) == {b"2021/a.jpg": picture(1), b"2021/b.jpg": picture(2) + b"edited"}
         assert inbox(house) == {b"a.jpg": b"another", b"c.jpg": picture(3)}
+
+
+async def test_trash_remembers_companions_that_are_pictures(house: House) -> None:
+    raw, jpeg = samples.tiff(TAKEN, seed=1, size=(16, 12)), picture(1)
+    async with house.life() as steering:
+        house.put("inbox/a.dng", raw)
+        house.put("inbox/a.jpg", jpeg)
+        assert await steering.rest() == "idle"
+        paths = sorted(library(house))
+        assert len(paths) == 2
+        asked = [str(house.root / "photos" / path.decode()) for path in paths]
+        await steering.call("Trash", paths=asked[:1])
+        house.put("inbox/alone.jpg", jpeg)
+        assert await steering.rest() == "idle"
+        assert (library(house), inbox(house)) == ({}, {b"alone.jpg": jpeg})
+        assert (await steering.call("Undo"))["done"] == 2
+        assert sorted(library(house)) == paths
+        await steering.call("Trash", paths=asked[1:])
+        house.put("inbox/again.jpg", jpeg + b"\0")
+        house.put("inbox/alone too.jpg", jpeg)
+        assert await steering.rest() == "idle"
+        assert inbox(house).keys() == {b"alone.jpg", b"alone too.jpg"}
 
 
 async def test_trash_is_remembered_and_taken_back(house: House) -> None:

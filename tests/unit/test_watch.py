@@ -119,6 +119,7 @@ async def test_everything_is_scanned_when_asked_and_when_its_time_has_come(scene
         await up(scene, watcher)
         watcher.mark_everything()
         await until(lambda: scene.folder.scanned == [b""])
+        await scene.settled()  # its end counts
         scene.clock.at += RESCAN - 1
         await scene.settled()
         assert scene.folder.scanned == [b""]

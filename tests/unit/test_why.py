@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def test_the_whole_story(past: Past) -> None:
             "finding": None,
             "finding_time": None,
             "not_compared": None,
+            "motion": None,
             "companions": [],
         }
     ]
@@ -168,6 +170,7 @@ def test_the_date_and_what_it_was_chosen_from(past: Past) -> None:
         "doubt": "",
         "sidecar": None,
         "won": True,
+        "command": None,
     }
 
 
@@ -180,7 +183,8 @@ def test_without_a_date_no_candidate_won(past: Past) -> None:
 
 def test_a_companion_tells_its_principals_date_and_both_tell_of_each_other(past: Past) -> None:
     principal = past.filed(b"a.jpg", b"a.jpg", evidence=EVIDENCE)
-    past.filed(b"a.mov", b"a.mov", item=principal, taken=doubtful(), evidence={"format": "mov"})
+    film = past.begin(b"a.mov", b"a.mov", item=principal, taken=doubtful(), evidence={"format": "mov"})
+    past.finish(film, role="companion")
     late = past.begin(b"a.xmp", b"a.xmp", witness=past.file(b"a.jpg"), taken=None, kind="sidecar")
     past.finish(late, item=principal, role="companion")
     for path, others in (
@@ -191,8 +195,49 @@ def test_a_companion_tells_its_principals_date_and_both_tell_of_each_other(past:
         story = told(past, path)
         assert story["companions"] == others
         assert (story["taken"], story["confidence"]) == ("2021-07-10T20:39:25.77", "high")
-        assert len(story["candidates"]) == 2
+        of_which = None if path == b"/w/a.jpg" else "a.jpg"
+        assert [one["sidecar"] for one in story["candidates"]] == [of_which, of_which]
+        assert story["candidates"][1]["won"]
+        expected = "its set is, by a.jpg" if path == b"/w/a.mov" else None
+        assert story["not_compared"] == expected
     assert told(past, b"/w/a.mov")["format"] == "mov"
+
+
+def test_what_a_late_sidecar_tells_is_told_with_the_command_that_takes_it(past: Past) -> None:
+    name = b"a{}.jpg"
+    principal = past.filed(name, name, evidence=EVIDENCE, taken=None)
+    moment = "2021-07-10T20:39:25.770000"
+    takeout = {"source": "takeout", "tag": "photoTakenTime", "raw": "1625949565", "moment": moment}
+    late = past.begin(
+        *(b"a{}.json", b"a{}.json"),
+        witness=past.file(name),
+        kind="sidecar",
+        evidence={"format": "takeout", "candidates": [takeout]},
+    )
+    past.finish(late, item=principal, role="companion")
+    for path in (b"/w/a{}.jpg", b"/w/a{}.json"):
+        story = told(past, path)
+        assert story["taken"] is None
+        last = story["candidates"][-1]
+        assert (last["source"], last["moment"], last["sidecar"], last["won"]) == (
+            *("takeout", "2021-07-10T20:39:25.77", "a{}.json", False),
+        )
+        assert last["command"] == f"mediactl date '/l{os.fsdecode(path)[2:]}' --use takeout"
+
+
+def test_what_the_library_had_already_has_its_own_date(past: Past) -> None:
+    mine = Taken(datetime.fromisoformat("2006-01-01"), None, "user", "", "high")
+    principal = past.filed(b"a.jpg", b"a.jpg", taken=mine, evidence="{}")
+    step = past.begin(b"a.cr2", b".mediad/trash/a-1.cr2", action="trash", item=principal, evidence=EVIDENCE)
+    past.finish(step, "duplicate", role="companion")
+    assert told(past, b"/w/a.jpg")["taken_source"] == "user"
+    story = told(past, b"/w/a.cr2")
+    assert (story["taken"], story["taken_source"]) == ("2021-07-10T20:39:25.77", "exif")
+
+
+def test_an_embedded_film_is_told(past: Past) -> None:
+    past.filed(b"a.jpg", b"a.jpg", evidence={**EVIDENCE, "motion": "xmp"})
+    assert told(past, b"/w/a.jpg")["motion"] == "xmp"
 
 
 def test_the_companions_of_what_was_not_filed(past: Past) -> None:
