@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tests.truth import EARLIEST, Case
+from tests.truth import EARLIEST, Case, is_alone
 
 # What ExifTool calls a capture date, the most trusted first. Its groups tell where a tag stood.
 _CAPTURE = (
@@ -21,8 +21,9 @@ _UTC = ("QuickTime:CreateDate", "ASF:CreationDate", "Matroska:DateTimeOriginal")
 
 
 def disagreements(found: Sequence[Case]) -> list[str]:
-    """A line for each file of which the two say different things; hostile ones left out."""
-    return [line for case in found if not case.name.startswith("hostile/") for line in _lines(case)]
+    """A line for each file that was taken of which the two say different things; hostile ones left out."""
+    judged = (case for case in found if not case.name.startswith("hostile/") and not is_alone(case))
+    return [line for case in judged for line in _lines(case)]
 
 
 def _lines(case: Case) -> Iterable[str]:

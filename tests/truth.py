@@ -238,11 +238,11 @@ def judged(found: Sequence[Case], subject: str) -> list[tuple[Case, str]]:
     return [
         (case, judge(case) if subject != "dates" else _by_principal(case, found))
         for case in found
-        if wanted(case.row) and not case.name.startswith("hostile/") and not _is_alone(case)
+        if wanted(case.row) and not case.name.startswith("hostile/") and not is_alone(case)
     ]
 
 
-def _is_alone(case: Case) -> bool:
+def is_alone(case: Case) -> bool:
     """A sidecar whose principal is not there: it is not filed, and nothing is told of it."""
     return case.row["true_type"] in ("XMP", "AAE", "JSON") and case.outcome == "ignored"
 
