@@ -226,6 +226,8 @@ def _verdict(candidate: dict[str, Any], story: _Story) -> str:
     """Why a date was believed, or was not."""
     doubt = candidate["doubt"]
     if command := candidate.get("command"):
+        if story["taken"]:
+            return f"Not needed; `{command}` takes it."
         return f"Not asked yet, since it came later: `{command}` takes it."
     if candidate["won"]:
         return f"Believed, with a doubt: {doubt}." if doubt else "Believed."

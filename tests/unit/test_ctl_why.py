@@ -187,6 +187,7 @@ def test_the_story_of_a_photo() -> None:
                 "`mediactl date /a --use takeout` takes it.",
             ],
         ),
+        ({"candidates": [CAMERA, LATE]}, ["Not needed; `mediactl date /a --use takeout` takes it."]),
         (
             {"confidence": "low", "doubts": ["the end is missing"]},
             ["That is a guess, for the file is damaged"],
