@@ -225,7 +225,7 @@ def _moment(candidate: dict[str, Any]) -> str:
 def _verdict(candidate: dict[str, Any], story: _Story) -> str:
     """Why a date was believed, or was not."""
     doubt = candidate["doubt"]
-    if command := candidate.get("command"):
+    if (command := candidate.get("command")) and (not story["taken"] or story["confidence"] == "low"):
         if story["taken"]:
             return f"Not needed; `{command}` takes it."
         return f"Not asked yet, since it came later: `{command}` takes it."

@@ -331,11 +331,12 @@ def _is_unset(moment: datetime, candidate: Candidate, by_camera: bool) -> bool:
 
 
 def _is_reset_clock(moment: datetime | None) -> bool:
-    """Midnight that begins a year: where a camera's clock starts when its battery was out.
+    """Midnight that begins a year up to 2001: where a camera's clock starts when its battery was out.
 
     People who date old prints by the year write it, too, so it counts for little where no camera wrote it.
+    Later years have midnights that somebody may have photographed, see `_may_be_reset`.
     """
-    if moment is None or moment.month != 1 or moment.day != 1:
+    if moment is None or moment.month != 1 or moment.day != 1 or moment.year > _LAST_BEGINNING:
         return False
     return moment.hour == moment.minute == moment.second == 0
 

@@ -136,7 +136,7 @@ def told(name: str, data: bytes, size: int) -> Facts:
 @pytest.mark.parametrize("name", MAKERS)
 def test_whatever_is_broken_is_read_within_bounds(name: str) -> None:
     """In a child process: a library may crash or loop, which costs the daemon a worker and us a child."""
-    todo = [number for number, _ in numbers(400 if name.partition(".")[2] in PICTURES else 120)]
+    todo = [number for number, _ in numbers(400 if name.partition(".")[2] in PICTURES else 80)]
     tried, dated = len(todo), 0
     crashed = []
     while todo:

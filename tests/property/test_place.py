@@ -195,7 +195,10 @@ class Placing(RuleBasedStateMachine):
         allowed = {(name_of(one.path), one.content) for one in self.model.pending}
         for path in now.library.keys() - self.model.library.keys():
             names = {name_of(path)} | ({unnumbered(name_of(path))} if numbered(path) else set())
-            assert any((name, now.library[path]) in allowed for name in names) or len(path) > 240
+            if now.library[path] in SIDECARS:  # it has the name of the file that it lies beside, see below
+                assert now.library[path] in {content for _, content in allowed}
+            else:
+                assert any((name, now.library[path]) in allowed for name in names) or len(path) > 240
             folder = path.partition(b"/")[0]
             if now.library[path] not in SIDECARS:
                 assert folder == (b"2021" if now.library[path] in DATED else b"Undated")

@@ -187,7 +187,11 @@ def test_the_story_of_a_photo() -> None:
                 "`mediactl date /a --use takeout` takes it.",
             ],
         ),
-        ({"candidates": [CAMERA, LATE]}, ["Not needed; `mediactl date /a --use takeout` takes it."]),
+        ({"candidates": [CAMERA, LATE]}, ["in a.json: 2021-07-10 at 20:39:25.77. Not needed: there was a"]),
+        (
+            {"candidates": [CAMERA, LATE], "confidence": "low"},
+            ["Not needed; `mediactl date /a --use takeout` takes it."],
+        ),
         (
             {"confidence": "low", "doubts": ["the end is missing"]},
             ["That is a guess, for the file is damaged"],

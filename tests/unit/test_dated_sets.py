@@ -72,7 +72,7 @@ async def test_what_is_doubtful_is_listed(house: House) -> None:
     async with house.life() as steering:
         house.put("inbox/IMG-20210710-WA0001.jpg", blank(1))
         house.put("inbox/cut.jpg", samples.jpeg(NOON, seed=2)[:-2000])
-        house.put("inbox/reset.jpg", samples.jpeg(datetime.fromisoformat("2014-01-01"), size=SMALL, seed=3))
+        house.put("inbox/reset.jpg", samples.jpeg(datetime.fromisoformat("2000-01-01"), size=SMALL, seed=3))
         house.put("inbox/fine.jpg", samples.jpeg(NOON, size=SMALL, seed=4))
         house.put("inbox/fix.jpg", samples.jpeg(raw_date="", gps=(1, 1), gps_time=NOON, size=SMALL, seed=5))
         assert await steering.rest() == "idle"
