@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mediad.ingest.pipeline import Pipeline
 
 _PAGE = 64  # files
+_MOST_FILMS = 200  # that one film is held against: each takes some milliseconds of the interpreter
 _GIVE_WAY = 30.0  # seconds that one look waits at most while something is being filed; thin air
 _AGAIN = (600.0, 3600.0)  # seconds until a file that could not be read is tried again; then not in this life
 _RECOVERY = 60.0  # seconds until a library that hung, or a catalogue that failed, is asked again
@@ -301,9 +302,12 @@ class Analyser:
             for one in indexed(made):  # each in a window of its own
                 for number, bits in (await reader.run(functools.partial(alike.near, hashes=[one]))).items():
                     near[number] = min(bits, near.get(number, bits))
-            look = functools.partial(alike.data, kind=made.kind, prints=alike.nearest(near))
+            prints = alike.nearest(near)[: _MOST_FILMS if made.kind == "film" else None]
+            look = functools.partial(alike.data, kind=made.kind, prints=prints)
             found = await reader.run(look) if near else []
-            pairs = await anyio.to_thread.run_sync(judged, made, found) if found else []
+            pairs = await anyio.to_thread.run_sync(judged, made, found, self._stopping) if found else []
+            if self._stopping():  # perhaps not all were judged: it is done again
+                return
             keep = functools.partial(fingerprints.keep, todo=todo, made=made, version=VERSION, pairs=pairs)
             kept = await self._write(keep)
         if kept is not None:
@@ -332,14 +336,17 @@ class Analyser:
             )
 
 
-def judged(made: Print, found: Sequence[tuple[int, bytes]]) -> list[Pair]:
+def judged(made: Print, found: Sequence[tuple[int, bytes]], stopping: Callable[[], bool]) -> list[Pair]:
     """Those of these prints that look like a new one, the nearest first, `MOST_PAIRS` at most. Blocks.
 
     Args:
+        stopping: once true, nobody wants to know any more.
         found: numbers and prints, as `likeness.encode` made them.
     """
     pairs = []
     for number, data in found:
+        if stopping():
+            break
         try:
             far = distance(made, decode(data))
         except ValueError:  # of another version, and soon made anew

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from mediad.errors import printable
 from mediad.keeping.change import Bond, Change, Kept, Proof, Shift, Spot, State, Taken
-from mediad.layout import companion_name
+from mediad.layout import companion_name, key_of, with_suffix
 
 TRASH = b".mediad/trash/"
 UNDONE: State = {
@@ -26,32 +26,70 @@ _FOUND = Bond("found", None, None)
 _DID = {"trash": "moved to trash", "refile": "filed anew", "date": "dated anew", "undo": "put back"}
 
 
-def plan(steps: Sequence[Taken], assumed: Collection[int] = (), around: Sequence[Kept] = ()) -> Change | None:
+def plan(
+    steps: Sequence[Taken],
+    assumed: Collection[int] = (),
+    around: Sequence[Kept] = (),
+    filled: Collection[Spot] = (),
+) -> Change | None:
     """What takes a set back; None where nothing of it stands any more.
 
     Args:
         assumed: steps that are taken back before.
         around: the library files of the same set, those of the steps among them.
+        filled: what the steps before will have put something at.
     """
     standing = [step for step in steps if not step.undone]
     if not standing:
         return None
     refused = ""
     shifts: list[Shift] = []
+    led: list[int] = []  # those that go where their principal is
     arrivals = {step.arrival for step in steps}
     for step in standing:
         if step.later is not None and step.later[0] in assumed:
             step = step._replace(later=None)
-        shift, why = _shift(step)
-        shifts.append(_to_principal(step, shift, around))
+        back, why = _shift(step)
+        shift = _to_principal(step, back, around)
+        if shift is not back:
+            led.append(len(shifts))
+        shifts.append(shift)
         refused = refused or why
     there = [one for one in around if one.bond.step not in assumed]
     for step, shift in zip(standing, tuple(shifts), strict=True):
         along = _along(step, shift, [one for one in there if one.arrival not in arrivals])
+        led += range(len(shifts), len(shifts) + len(along))
         shifts += along
         if any(not one.digest for one in along):
             refused = refused or "what lies beside it now was never read"
-    return Change(standing[0].item, tuple(shifts), refused)
+    return Change(standing[0].item, _apart(shifts, led, there, filled), refused)
+
+
+def _apart(
+    shifts: Sequence[Shift], led: Sequence[int], there: Sequence[Kept], filled: Collection[Spot]
+) -> tuple[Shift, ...]:
+    """The same, each of those that are led to the first name beside its principal that is free, or its own.
+
+    All are placed before any lets its old name go, so the old names of the others are not free either.
+    """
+    apart = list(shifts)
+    given = {_key(one.target) for number, one in enumerate(shifts) if one.target and number not in led}
+    old = {_key(kept.spot) for kept in there}
+    for number in led:
+        wanted = shifts[number].target
+        assert wanted is not None
+        taken = given | (old - {_key(shifts[number].source)})
+        spot, suffix = wanted, 0
+        while _key(spot) in taken or spot in filled:
+            suffix += 1
+            spot = wanted._replace(path=with_suffix(wanted.path, suffix))
+        given.add(_key(spot))
+        apart[number] = replace(shifts[number], target=spot)
+    return tuple(apart)
+
+
+def _key(spot: Spot) -> tuple[int | None, bytes]:
+    return spot.library, key_of(spot.path)
 
 
 def _to_principal(step: Taken, shift: Shift, around: Sequence[Kept]) -> Shift:

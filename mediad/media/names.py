@@ -54,7 +54,7 @@ _BEHIND = re.compile(
 _ZONE = re.compile(
     r"(?P<utc>Z\b|[ _.-]?(?:UTC|GMT)(?![a-z]|[+-]\d)|_iOS\b)"
     r"|[ _]?(?P<sign>\+)(?P<hours>\d\d)[:_.]?(?P<minutes>[0-5]\d)(?!\d)"
-    r"|[ _]?(?P<west>-)(?P<west_hours>\d\d)[:_](?P<west_minutes>[0-5]\d)(?!\d)",
+    r"|[ _]?(?P<west>-)(?P<west_hours>\d\d):(?P<west_minutes>[0-5]\d)(?!\d)",
     _FLAGS,
 )
 # Orders of their own. Where day and month cannot be told apart, only those count whose maker is known.
@@ -166,6 +166,10 @@ def _timed(match: re.Match[str], stem: str, doubt: str = "") -> Candidate | None
     """The candidate of a day and time, with what stands behind them."""
     parts = match.groupdict()
     behind, zone = _BEHIND.match(stem, match.end()), _ZONE.match(stem, match.end())
+    if parts.get("ts") == "" and behind is not None and not behind["unknown"]:
+        behind = (
+            None  # hours run together with minutes are of the whole day: "123456_PM" has somebody's initials
+        )
     half = _half(parts) or (_half(behind.groupdict()) if behind is not None else "")
     moment = _moment(parts, half)
     is_unknown = parts.get("between") or (behind is not None and behind["unknown"])

@@ -90,6 +90,10 @@ class Reading:
     motion: str = ""
 
 
+READING_FAILED = "reading failed"
+"""Begins `Reading.unreadable` where the system, not the content, was at fault."""
+
+
 def not_read(name: bytes, why: str) -> Reading:
     """Of a file of which nothing was read: what its name claims.
 
@@ -100,5 +104,7 @@ def not_read(name: bytes, why: str) -> Reading:
     if claim is None:
         return Reading("", "photo", unreadable=why)
     if claim.kind == "sidecar":
+        if why.startswith(READING_FAILED):  # its set waits with it
+            return Reading(claim.name, claim.kind, unreadable=why)
         return Reading("" if why and claim.name == "takeout" else claim.name, claim.kind)
     return Reading(claim.name, claim.kind, unreadable=why)

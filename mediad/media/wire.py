@@ -20,6 +20,7 @@ from mediad.media.formats import FORMATS
 from mediad.media.origin import ORIGINS
 from mediad.media.prints.likeness import Print, decode, encode
 from mediad.media.reading import MOST_TRACKS, File
+from mediad.media.reading import READING_FAILED as READING_FAILED
 from mediad.model import Confidence, Facts, Kind, Taken
 
 MOST_FILES = 32
@@ -29,9 +30,6 @@ LONGEST_REQUEST = 1 << 20
 LONGEST_REPLY = 2 << 20
 HEADER = 4
 """How many bytes, big-endian, give the length of a frame's body."""
-
-READING_FAILED = "reading failed"
-"""Begins `Facts.unreadable` where the system, not the content, was at fault."""
 
 _LONGEST_TEXT = 256
 _LONGEST_TAG = 64

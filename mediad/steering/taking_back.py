@@ -89,7 +89,8 @@ class TakingBack:
                     break
                 seen |= files
                 count += 1
-                if steps and (change := undoing.plan(steps, self._assumed, around)) is not None:
+                change = undoing.plan(steps, self._assumed, around, self._filled)
+                if change is not None:
                     page.append(self._foreseen(change) if self._planned else _watched(change, head))
                     if self._planned and not page[-1].refused:
                         self._assumed.update(step.id for step in steps)
@@ -97,9 +98,14 @@ class TakingBack:
             yield page
 
     def _foreseen(self, change: Change) -> Change:
-        """The same, refused where an earlier one will be in the way."""
-        targets = [shift.target for shift in change.shifts if shift.target and not shift.target.private]
-        if not change.refused and any(target in self._filled for target in targets):
+        """The same, refused where an earlier one will be in the way, or one of its own files."""
+        going = {
+            (shift.arrival, shift.target)
+            for shift in change.shifts
+            if shift.target and not shift.target.private
+        }
+        targets = {target for _, target in going}
+        if not change.refused and (len(targets) < len(going) or targets & self._filled):
             return replace(change, refused="its place is taken by another one of these")
         self._filled.update(targets)
         return change

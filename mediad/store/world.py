@@ -13,7 +13,7 @@ from mediad.keeping.refiling import evidence_in
 from mediad.layout import key_of
 from mediad.media import companions
 from mediad.media.siblings import Shot
-from mediad.model import Earlier, Facts, Holder, Identity, MediaSet, Sighting, Stat, Taken
+from mediad.model import BY_HAND, Earlier, Facts, Holder, Identity, MediaSet, Sighting, Stat, Taken
 from mediad.store.changes import was_deleted
 from mediad.store.places import IMPORT
 from mediad.store.redated import first_date
@@ -143,7 +143,9 @@ class CatalogueWorld:
             near = bool(stays) or seen >= self._since or watch.startswith(IMPORT)
             sighting = Sighting(watch, path, Stat(0, 0, size, mtime_ns, 0))
             facts = _facts(*told)
-            filed, stated = first_date(self._connection, arrival), None
+            # one that a late principal took over from the file that was dated has no step of its own
+            by_hand = facts.taken is not None and facts.taken.source == BY_HAND
+            filed, stated = first_date(self._connection, arrival), facts.taken if by_hand else None
             if filed is not None:
                 first = _taken(filed.taken, filed.offset_min, filed.source, filed.confidence, filed.tag)
                 stated = facts.taken if facts.taken != first else None

@@ -205,6 +205,9 @@ def test_gps_time() -> None:
         ("IMG_20210710_203925_800x600.jpg", "2021-07-10T20:39:25"),
         ("2021-07-10_20-39-25-123456.jpg", "2021-07-10T20:39:25.123456"),
         ("20210710_203925-0100.jpg", "2021-07-10T20:39:25"),
+        ("20210710_203925-01_00.jpg", "2021-07-10T20:39:25"),
+        ("20230706_083456_PM.jpg", "2023-07-06T08:34:56"),
+        ("20230706_123456_AM.jpg", "2023-07-06T12:34:56"),
         ("20210710_203925+0001.jpg", "2021-07-10T20:39:25"),
     ],
 )
@@ -311,7 +314,7 @@ def test_a_bare_number_of_milliseconds_is_doubtful() -> None:
 
 def test_an_offset_in_a_name() -> None:
     (east,), (west,) = map(
-        from_filename, (b"2021-07-10T20-39-25+02:00.jpg", b"2021-07-10 20.39.25-05_00.jpg")
+        from_filename, (b"2021-07-10T20-39-25+02:00.jpg", b"2021-07-10 20.39.25-05:00.jpg")
     )
     assert (east.moment, east.offset_minutes, east.utc) == (local("2021-07-10T20:39:25"), 120, False)
     assert (west.moment, west.offset_minutes, west.utc) == (local("2021-07-10T20:39:25"), -300, False)

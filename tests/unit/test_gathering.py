@@ -235,6 +235,19 @@ async def test_a_copy_is_no_duplicate_of_what_somebody_changed(house: House) -> 
         assert there == {JPEG, RAW, picture(2)}
 
 
+async def test_a_date_set_by_hand_goes_from_one_late_principal_to_the_next(house: House) -> None:
+    house.settings["watch"]["inbox"]["action"] = "copy"
+    async with house.life() as steering:
+        await comes(house, steering, jpg=JPEG)
+        (path,) = (house.root / "photos" / os.fsdecode(one) for one in library(house))
+        assert (await steering.call("Date", paths=[str(path)], set="1999-12-31T12:00:00"))["done"] == 1
+        await comes(house, steering, heic=samples.heic(TAKEN))
+        await comes(house, steering, dng=RAW)
+        told = (await steering.call("History"))["rows"]
+    assert {row["taken"] for row in told if row["source"].endswith(".dng")} == {"1999-12-31T12:00:00"}
+    assert {path.split(b"/")[1] for path in library(house)} == {b"1999"}
+
+
 async def test_a_date_set_by_hand_goes_to_its_own_raw_only(house: House) -> None:
     house.settings["library"]["photos"]["layout"] = TOGETHER
     async with house.life() as steering:

@@ -15,7 +15,7 @@ from mediad.media.conclude import LONGEST_EVIDENCE, conclude
 from mediad.media.dates import DateSettings
 from mediad.media.found import Window
 from mediad.media.read import read
-from mediad.media.reading import Candidate, File, Reading, not_read
+from mediad.media.reading import READING_FAILED, Candidate, File, Reading, not_read
 from mediad.media.sidecars import candidates
 from mediad.model import Facts, Identity, Kind, MediaSet, Sighting, Stat
 from tests import samples
@@ -104,6 +104,8 @@ def test_which_json_is_takeouts(data: bytes, kind: str) -> None:
 def test_a_json_that_could_not_be_read_is_no_sidecar() -> None:
     assert not_read(b"a.jpg.json", "it took too long").format == ""
     assert not_read(b"a.jpg.json", "").format == "takeout"
+    held = not_read(b"a.jpg.json", f"{READING_FAILED}: the parser was killed")
+    assert (held.format, held.kind, held.unreadable[:14]) == ("takeout", "sidecar", READING_FAILED)
     assert not_read(b"a.jpg.xmp", "it took too long").format == "xmp"
 
 

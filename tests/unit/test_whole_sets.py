@@ -272,6 +272,43 @@ async def test_a_companion_comes_out_of_trash_to_its_principal(house: House) -> 
         assert await dated(house, steering, f"{EARLIER}/a.xmp") == "2020-01-01T00:00:00"
 
 
+async def test_two_sidecars_of_one_name_go_back_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        await put(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        batch = await to_earlier(house, steering)
+        await put(house, steering, a_xmp=samples.xmp_sidecar(rating=2))
+        late = names(house)
+        assert late == [f"{EARLIER}/a-1.xmp", f"{EARLIER}/a.jpg", f"{EARLIER}/a.xmp"]
+        with monkeypatch.context() as patch:  # a dry run tells of what cannot be
+            patch.setattr(undoing, "_apart", lambda shifts, *_: tuple(shifts))
+            planned = await steering.call("Undo", ids=[batch], dry_run=True)
+            assert reason(planned) == "its place is taken by another one of these"
+        planned = await steering.call("Undo", ids=[batch], dry_run=True)
+        undo = await steering.call("Undo", ids=[batch])
+        assert (undo["done"], planned["done"]) == (3, 3)
+        assert names(house) == [f"{FILED}/a-1.xmp", f"{FILED}/a.jpg", f"{FILED}/a.xmp"]
+        assert library(house)[f"{FILED}/a.xmp".encode()] == SIDECAR
+        redo = await steering.call("Undo", ids=[undo["batch"]])
+        assert (redo["done"], names(house)) == (3, late)
+
+
+@pytest.mark.parametrize("kept", [0, 1], ids=["both trashed", "one beside"])
+async def test_two_sidecars_of_one_name_come_out_of_trash(house: House, kept: int) -> None:
+    trashed = [f"{FILED}/a.xmp", f"{FILED}/a-1.xmp"]
+    async with house.life() as steering:
+        await put(house, steering, a_jpg=picture(1), a_xmp=SIDECAR)
+        await put(house, steering, a_xmp=samples.xmp_sidecar(rating=2))
+        paths = below(house, *(f"photos/{name}" for name in trashed[kept:]))
+        batch = (await steering.call("Trash", paths=paths))["batch"]
+        await to_earlier(house, steering)
+        planned = await steering.call("Undo", ids=[batch], dry_run=True)
+        undo = await steering.call("Undo", ids=[batch])
+        assert (undo["done"], planned["done"]) == (2 - kept, 2 - kept)
+        assert names(house) == [f"{EARLIER}/a-1.xmp", f"{EARLIER}/a.jpg", f"{EARLIER}/a.xmp"]
+
+
 # --- Files that are not as they were -------------------------------------------------------------------
 
 
