@@ -50,6 +50,7 @@ _VARYING = [
         (r"(unchanged\sfor\s)\d+\.\d", r"\1SPAN"),
         (r"\b\d+\.\d [GT]B", "FREE"),
         (r"\[step \d+", "[step N"),
+        (r"\bbatch\s+\d+", "batch N"),
         (r"(/\.mediad/(?:trash|quarantine)/.+-)\d+(?=\.)", r"\1N"),
         (r"\b[0-9a-f]{64}\b", "DIGEST"),
         (r"(?<=\S) {2,}(?=\S)", "  "),  # the width of a column follows what is in it
