@@ -39,8 +39,7 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	# many tests wait for the system: one process more than processors
-	$(VENV)/bin/python -m pytest -n $$(($$(nproc) + 1)) --dist worksteal --durations=40
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations=40
 
 # Its dependencies are another program's business, so that program gets an environment of its own.
 bench: $(VENV)/installed $(BENCH_VENV)/installed
