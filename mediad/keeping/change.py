@@ -201,3 +201,18 @@ class Kept(NamedTuple):
     def leads(self) -> bool:
         """Is it not merely another file's companion?"""
         return self.bond.role != "companion"
+
+    def shift(self, action: str, target: Spot | None, reason: str) -> Shift:
+        """It goes there, and its story stays what it is."""
+        return Shift(
+            action=action,
+            arrival=self.arrival,
+            size=self.size,
+            digest=self.digest or b"",
+            source=self.spot,
+            target=target,
+            was=self.state,
+            will_be=self.state,
+            bond=self.bond,
+            reason=reason,
+        )

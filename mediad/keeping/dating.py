@@ -215,17 +215,10 @@ def plan(files: Sequence[Kept], order: Order, today: Today, rules: Rules, by: st
 def _shifts(files: Sequence[Kept], reason: str, old: Date, new: Date) -> tuple[Shift, ...]:
     """What nothing is moved by. The principal alone has a date of its own: its companions share that."""
     return tuple(
-        Shift(
-            action="date",
-            arrival=file.arrival,
-            size=file.size,
-            digest=file.digest or b"",
-            source=file.spot,
-            target=None,
+        replace(
+            file.shift("date", None, reason if number == 0 else ""),
             was={**file.state, **(old._asdict() if number == 0 else {})},
             will_be={**file.state, **(new._asdict() if number == 0 else {})},
-            bond=file.bond,
-            reason=reason if number == 0 else "",
         )
         for number, file in enumerate(files)
     )

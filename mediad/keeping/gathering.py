@@ -8,6 +8,7 @@ adopted stays, as does all of its set.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mediad.errors import printable
 from mediad.ingest.naming import set_names
@@ -62,17 +63,5 @@ def _beside(file: Kept, wanted: bytes, taken: Callable[[Spot], bool], given: set
 
 
 def _shift(lead: Kept, file: Kept, target: Spot) -> Shift:
-    return Shift(
-        action="refile",
-        arrival=file.arrival,
-        size=file.size,
-        digest=file.digest or b"",
-        source=file.spot,
-        target=target,
-        was=file.state,
-        will_be=file.state,
-        bond=file.bond,
-        becomes=Bond("companion", lead.bond.item, None),
-        mtime_ns=file.mtime_ns,
-        reason=f"belongs to {printable(lead.path)}, which came later",
-    )
+    shift = file.shift("refile", target, f"belongs to {printable(lead.path)}, which came later")
+    return replace(shift, becomes=Bond("companion", lead.bond.item, None), mtime_ns=file.mtime_ns)

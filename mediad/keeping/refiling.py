@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mediad.config import Watch
 from mediad.ingest.naming import set_names, values_of
 from mediad.ingest.plan import Planner
-from mediad.keeping.change import Change, Kept, Shift, Spot
+from mediad.keeping.change import Change, Kept, Spot
 from mediad.layout import key_of, with_suffix
 from mediad.model import Facts, Identity, MediaSet, Sighting, Stat, Taken
 
@@ -63,18 +63,7 @@ def plan(files: Sequence[Kept], today: Today) -> Change | None:
     """
     spots, refused = where(files, today)
     shifts = tuple(
-        Shift(
-            action="refile",
-            arrival=file.arrival,
-            size=file.size,
-            digest=file.digest or b"",
-            source=file.spot,
-            target=spot,
-            was=file.state,
-            will_be=file.state,
-            bond=file.bond,
-            reason="where today's rules put it",
-        )
+        file.shift("refile", spot, "where today's rules put it")
         for file, spot in zip(files, spots, strict=True)
         if refused or spot != file.spot
     )

@@ -8,6 +8,7 @@ content, at that moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mediad.keeping.change import Change, Kept, Proof, Shift, Spot
 
@@ -42,19 +43,12 @@ def _away(files: Sequence[Kept], code: str, reason: str, kept: dict[bytes, Spot]
         spot = kept.get(file.digest or b"")
         if code == "pruned" and spot is None:
             refused = refused or "the set that stays has no copy of it"
+        target = file.spot._replace(path=_TRASH + file.spot.path.rpartition(b"/")[2])
         shifts.append(
-            Shift(
-                action="trash",
-                arrival=file.arrival,
-                size=file.size,
-                digest=file.digest or b"",
-                source=file.spot,
-                target=file.spot._replace(path=_TRASH + file.spot.path.rpartition(b"/")[2]),
-                was=file.state,
+            replace(
+                file.shift("trash", target, reason),
                 will_be={**file.state, "outcome": "ignored", "code": code, "reason": reason},
-                bond=file.bond,
                 proof=Proof((spot,)) if spot is not None else None,
-                reason=reason,
                 remembered=code == "trashed" and not _is_sidecar(file),
             )
         )

@@ -113,17 +113,10 @@ def _along(step: Taken, shift: Shift, others: Sequence[Kept]) -> list[Shift]:
     if not (shift.source.public and target.public):
         return []
     return [
-        Shift(
-            action="undo",
-            arrival=kept.arrival,
-            size=kept.size,
-            digest=kept.digest or b"",
-            source=kept.spot,
-            target=_beside(step.own.path, target, kept.path),
-            was=kept.state,
-            will_be=kept.state,
-            bond=kept.bond,
-            reason=f"goes along with {printable(step.own.path)}",
+        kept.shift(
+            "undo",
+            _beside(step.own.path, target, kept.path),
+            f"goes along with {printable(step.own.path)}",
         )
         for kept in others
         if kept.bond.item == bond.item and not kept.leads and _folder(kept.spot) == _folder(shift.source)
@@ -176,17 +169,21 @@ def _back(step: Taken, place: Spot) -> Shift:
         will_be = {**UNDONE, "stays": step.state["stays"]}
     elif step.action == "undo" and step.keeps:  # what was made anew
         target = step.source._replace(path=TRASH + step.own.path.rpartition(b"/")[2])
+    return replace(_undo(step, place, target, step.bond or step.bond_was), will_be=will_be, proof=proof)
+
+
+def _undo(step: Taken, source: Spot, target: Spot | None, bond: Bond | None) -> Shift:
+    """What takes a step back, as far as all of them are alike."""
     return Shift(
         action="undo",
         arrival=step.arrival,
         size=step.size,
         digest=step.digest,
-        source=place,
+        source=source,
         target=target,
         was=step.state,
-        will_be=will_be,
-        bond=step.bond or step.bond_was,
-        proof=proof,
+        will_be=step.was or UNDONE,
+        bond=bond,
         undoes=step.id,
         undone_action=step.action,
         reason=f"step {step.id} is undone",
@@ -197,40 +194,14 @@ def _anew(step: Taken, refused: str) -> tuple[Shift, str]:
     """Trash has it no longer, so it is made anew from the library's own file."""
     if step.holder is None:
         refused = refused or "trash has it no longer, and no library has its content"
-    shift = Shift(
-        action="undo",
-        arrival=step.arrival,
-        size=step.size,
-        digest=step.digest,
-        source=step.holder or step.own,
-        target=step.source,
-        was=step.state,
-        will_be=step.was or UNDONE,
-        bond=step.bond_was,
-        keeps=True,
-        undoes=step.id,
-        undone_action=step.action,
-        reason=f"step {step.id} is undone: made anew from the library's file",
-    )
-    return shift, refused
+    shift = _undo(step, step.holder or step.own, step.source, step.bond_was)
+    return replace(shift, keeps=True, reason=f"{shift.reason}: made anew from the library's file"), refused
 
 
 def _there_already(step: Taken) -> Shift:
     """What came after it was taken back, and put the file where it had been before this step, too."""
-    return Shift(
-        action="undo",
-        arrival=step.arrival,
-        size=step.size,
-        digest=step.digest,
-        source=step.source,
-        target=None,
-        was=step.state,
-        will_be=step.was or UNDONE,
-        bond=None if step.action == "adopt" else step.bond,
-        undoes=step.id,
-        undone_action=step.action,
-        reason=f"step {step.id} is undone: it is there already",
-    )
+    shift = _undo(step, step.source, None, None if step.action == "adopt" else step.bond)
+    return replace(shift, reason=f"{shift.reason}: it is there already")
 
 
 def _still(step: Taken) -> Shift:
@@ -238,58 +209,18 @@ def _still(step: Taken) -> Shift:
     adopted = step.action == "adopt"
     bond = _FOUND if adopted else _bond(step.was.get("bond"))
     was = {**step.state, "bond": list(step.bond) if step.bond else None} if adopted else step.state
-    place = step.place or step.source
-    return Shift(
-        action="undo",
-        arrival=step.arrival,
-        size=step.size,
-        digest=step.digest,
-        source=place,
-        target=None,
-        was=was,
-        will_be={**UNDONE, "stays": 0} if adopted else step.was,
-        bond=bond,
-        undoes=step.id,
-        undone_action=step.action,
-        reason=f"step {step.id} is undone",
-    )
+    will_be: State = {**UNDONE, "stays": 0} if adopted else step.was
+    return replace(_undo(step, step.place or step.source, None, bond), was=was, will_be=will_be)
 
 
 def _dated(step: Taken) -> Shift:
     """Nothing moves: it has the date again that it had before; a companion shares its principal's."""
-    return Shift(
-        action="undo",
-        arrival=step.arrival,
-        size=step.size,
-        digest=step.digest,
-        source=step.source,
-        target=None,
-        was=step.state,
-        will_be=step.was,
-        bond=step.bond,
-        undoes=step.id,
-        undone_action=step.action,
-        reason=f"step {step.id} is undone",
-    )
+    return replace(_undo(step, step.source, None, step.bond), will_be=step.was)
 
 
 def _parted(step: Taken, place: Spot) -> Shift:
     """The file goes back into the set that it was in, and to where it was, which may be where it is."""
-    return Shift(
-        action="undo",
-        arrival=step.arrival,
-        size=step.size,
-        digest=step.digest,
-        source=place,
-        target=step.source,
-        was=step.state,
-        will_be=step.was or UNDONE,
-        bond=step.bond or step.becomes,
-        becomes=step.bond_was,
-        undoes=step.id,
-        undone_action=step.action,
-        reason=f"step {step.id} is undone",
-    )
+    return replace(_undo(step, place, step.source, step.bond or step.becomes), becomes=step.bond_was)
 
 
 def _bond(told: object) -> Bond:
