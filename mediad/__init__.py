@@ -150,6 +150,7 @@ The package::
     ingest.roster       the configured watches, prepared for the stages
     ingest.watch        keeps an eye on one folder: events mark, scans decide
     ingest.marks        what has to be looked at
+    ingest.ears         listens by inotify, and starts again when that breaks
     ingest.coverage     which folders inotify really covers
     ingest.scan         looks at folders
     ingest.folder       what watch and witnesses know of a scan
@@ -160,6 +161,7 @@ The package::
     ingest.flights      what plans under way keep others from
     ingest.naming       what layouts and rules learn of a file, and the names of a set
     ingest.witnesses    reads library files that a newcomer may be a copy of
+    ingest.gates        from what files are taken now, and why not from the others
     ingest.group        a group of sets on their way
     ingest.prepare      witnesses checked, copies made, content durable: all before the intents
     ingest.place        names given, sources removed: all after the intents, in the order that loses nothing
@@ -330,6 +332,7 @@ The package::
     steering.looking    looks at files that may hang
     steering.history    what was done
     steering.failures   what failed or is quarantined, and what to type
+    steering.queue      which files wait, and what for
     steering.retrying   tries such files again, or reports them no more
     steering.duplicates  library files with the same content or look, the best of each
     steering.lookalikes  groups of look-alikes

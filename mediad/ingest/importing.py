@@ -210,7 +210,7 @@ class Import:
         """Wait until more may be delivered; false, and looking ends, if nothing goes on."""
         pipeline = self._pipeline
         while pipeline.intake.full(self.key):
-            self.progress.held = pipeline.why_closed(self.key)
+            self.progress.held = pipeline.gates.why_closed(self.key)
             if self.progress.held and not self._in_flight() and not self._adopting():
                 self._stopped.set()
                 break
@@ -276,7 +276,7 @@ class Import:
             counts = pipeline.counts().get(self.key)
             if counts is None or counts.settling + counts.waiting + counts.in_flight + counts.held == 0:
                 return
-            self.progress.held = pipeline.why_closed(self.key)
+            self.progress.held = pipeline.gates.why_closed(self.key)
             now = pipeline.clock.monotonic()
             stuck = counts.in_flight == 0 and (counts.waiting == 0 or bool(self.progress.held))
             impatient = min(impatient, now + _PATIENCE) if stuck else math.inf

@@ -25,9 +25,10 @@ from mediad.events import Events
 from mediad.files import Files
 from mediad.ingest import witnesses
 from mediad.ingest.folder import Folder
+from mediad.ingest.gates import Gates
 from mediad.ingest.identify import Identifier
 from mediad.ingest.intake import Intake
-from mediad.ingest.pauses import EVERYTHING, Pauses
+from mediad.ingest.pauses import Pauses
 from mediad.ingest.place import Placer
 from mediad.ingest.plan import Planner
 from mediad.ingest.pulse import Hung, Pulse
@@ -51,7 +52,6 @@ from mediad.roots import filesystem
 from mediad.store import times
 from mediad.store.backup_carried import Carried
 from mediad.store.database import Database
-from mediad.store.pauses import Pause
 from mediad.workers import WorkerPool
 
 _UP_LIMIT = 10.0  # seconds for all watches to be up; a hundred thousand folders take three
@@ -127,10 +127,11 @@ class Pipeline:
             stopping,
             lambda: self.intake.wake(),
             self._lost,
-            self.closed,
+            lambda name: self.gates.closed(name),
             lambda: self.gatherer.wake(),
         )
         self.serving = Serving(self.roster, self.stages, self._watcher, self._ended, self._renamed)
+        self.gates = Gates(lambda: self.config, self.roster, self.pauses, self.serving, self.shelves)
         self.relocator = Relocator(self.stages, self.events)
         self.gatherer = Gatherer(self.stages, self.relocator)
         self.expirer = Expirer(lambda: self.config, self.shelves, database, self.relocator, clock)
@@ -211,7 +212,7 @@ class Pipeline:
     async def _everything_once(self) -> None:
         async with anyio.create_task_group() as looks:
             for name, served in self.serving.watches.items():
-                if served.watcher is not None and not self.closed(name):
+                if served.watcher is not None and not self.gates.closed(name):
                     looks.start_soon(served.watcher.once)
         await self.rest()
 
@@ -241,65 +242,14 @@ class Pipeline:
 
     def _waits(self, watch: str) -> bool:
         """Has it files that will be taken in time?"""
-        return self.tracker.may_land(watch) and (not self.closed(watch) or self._opens(watch))
-
-    def _opens(self, name: str) -> bool:
-        """Is it closed only because its library is still being looked at for the first time?"""
-        served, shelf = self.serving[name], self.shelves.find(self._library_of(name))
-        if served.retiring or served.away or self.paused(name):
-            return False
-        return shelf is not None and shelf.arriving
+        return self.tracker.may_land(watch) and (not self.gates.closed(watch) or self.gates.opens(watch))
 
     def held(self) -> bool:
         """After `once`: is something left that could not be done, or a folder that could not be read?"""
         unseen = (State.OFFLINE, State.ERROR, State.DEGRADED)
         watches = self.serving.watches
         away = any(one.watcher is not None and one.watcher.state in unseen for one in watches.values())
-        return away or any(self.closed(name) for name in watches)
-
-    def closed(self, name: str) -> bool:
-        """Is nothing taken now from this watch, import or quarantine?"""
-        served = self.serving.get(name)
-        if served is None or served.retiring or served.away or self.paused(name):
-            return True
-        shelf = self.shelves.find(self._library_of(name))
-        return shelf is None or not shelf.online
-
-    def why_closed(self, name: str) -> str:
-        """Why nothing is taken from it now, in words; "" if something is."""
-        if (pause := self.pause_of(name)) is not None:
-            return f"{pause.name or 'everything'} is paused"
-        served = self.serving.get(name)
-        if served is None or served.retiring:
-            return "its watch is no longer configured"
-        if served.watcher is not None and served.watcher.away:
-            return f"watch {name} is {served.watcher.state}: {served.watcher.error}"
-        shelf = self.shelves.find(self._library_of(name))
-        if shelf is not None and shelf.arriving:
-            return f"library {shelf.settings.name} is still being looked at"
-        if shelf is None or not shelf.online:
-            what = f"is {shelf.state}: {shelf.error}" if shelf is not None else "is not configured"
-            return f"library {self._library_of(name)} {what}"
-        return ""
-
-    def _library_of(self, name: str) -> str:
-        watch = self.roster.settings.get(name)
-        return watch.library if watch is not None else name.partition(":")[2]
-
-    def paused(self, name: str) -> bool:
-        """Is it paused, itself, by its library, or with everything?"""
-        return self.pause_of(name) is not None
-
-    def pause_of(self, name: str) -> Pause | None:
-        """The pause of a watch, import or quarantine that lasts longest."""
-        if not self.pauses.any():  # asked of every batch
-            return None
-        return self.pauses.of(EVERYTHING, name, *self.libraries_of(name))
-
-    def libraries_of(self, name: str) -> set[str]:
-        """The libraries that files of this watch, import or quarantine may go to."""
-        watch = self.roster.settings.get(name)
-        return self.config.libraries_of(watch) if watch is not None else {self._library_of(name)}
+        return away or any(self.gates.closed(name) for name in watches)
 
     def absolute(self, sighting: Sighting) -> bytes:
         """Where a file lies."""
@@ -308,7 +258,7 @@ class Pipeline:
     def counts(self) -> dict[str, Counts]:
         """How many files wait for what, by what they are taken from."""
         now = self.clock.monotonic()
-        counts = self.tracker.counts(now, self.closed)
+        counts = self.tracker.counts(now, self.gates.closed)
         if left := self.recorder.left_open:  # held, too, until recovery has ended their steps
             here = {(one.sighting.root, one.sighting.place) for one in self.tracker.listing(now)}
             for name, files in Counter(root for root, _ in left - here).items():
@@ -344,7 +294,7 @@ class Pipeline:
         """Take nothing new from these; what is in flight finishes."""
         await self.pauses.pause(names, seconds)
         for name, served in self.serving.items():
-            if self.paused(name):
+            if self.gates.paused(name):
                 self._recall(served)
         for name in names:
             self.events.publish("pause", name=name)

@@ -20,10 +20,10 @@ from typing import TypeVar
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from mediad.clock import Clock
 from mediad.ingest import coverage
+from mediad.ingest.ears import Ears
 from mediad.ingest.folder import Folder, Report
 from mediad.ingest.marks import Marks, topmost
 from mediad.ingest.pulse import Hung, Pulse
@@ -32,15 +32,10 @@ from mediad.model import Sighting
 T = TypeVar("T")
 
 BURST = 1000  # changes in one batch that make a scan cheaper and safer than single looks
-_STEPS_MS = (50, 500)  # a watcher wakes that often while idle; well inside any settle time
-_GROUP_MS = 200
 _ROOT_LOOK = 2.0  # seconds between looks at the root itself, which inotify loses silently
 _POLL = 30.0  # seconds between scans of what events do not cover, or `_SPARING` times a scan's duration
 _SPARING = 20
-_RESTART = 0.5  # seconds before a broken watcher is replaced
-_DEAF_RESTART = 5.0  # the same, at most, while our own scans break it, or `_SPARING` times a scan's
-_OWN_DOING = 1.0  # seconds after a scan within which a watcher breaks because of it; thin air
-_DELETED = 3
+_LATE = 0.5  # seconds until folders are looked at again that inotify covers late
 
 
 class State(enum.StrEnum):
@@ -95,7 +90,6 @@ class Watcher:
         self._turned = anyio.Event()
         self._closed = False
         self._pulse = Pulse()
-        self._step_ms = round(min(max(_STEPS_MS[0], settle * 250), _STEPS_MS[1]))
         self._deliver = deliver
         self._changed = changed
         self._clock = clock
@@ -105,17 +99,12 @@ class Watcher:
         self._marks = Marks()
         self._wake = anyio.Event()
         self._root: os.stat_result | None = None
-        self._gaps = coverage.Gaps()
         self._report: Report | None = None
         self._last_full = -math.inf
         self._last_poll = -math.inf
-        self._took = 0.0
         self._poll_every = _POLL
-        self._heard_since = math.inf
-        self._restart = _RESTART
-        self._deaf = ""
-        self._stop = threading.Event()
         self._threads = anyio.CapacityLimiter(math.inf)  # a hung mount must not starve the others
+        self._ears = Ears(clock, settle, self.mark_everything, self._mark, self._wake_up, self._threads)
 
     async def look(self) -> None:
         """Have everything looked at from now on, while `follow` runs; returns when that is done or the root
@@ -156,6 +145,9 @@ class Watcher:
     def mark_everything(self) -> None:
         """Ask for a scan of the whole folder now."""
         self._marks.everything = True
+        self._wake_up()
+
+    def _wake_up(self) -> None:
         self._wake.set()
 
     def mark(self, path: bytes) -> None:
@@ -174,14 +166,14 @@ class Watcher:
                     if self._poll:
                         ready.set()
                     else:
-                        tasks.start_soon(self._listen, ready)
+                        tasks.start_soon(self._ears.listen, self.folder.tree.root, ready)
                     await ready.wait()
                     self.up.set()
                     await self._look_while_root_stays(mounts)
-                    self._stop.set()
+                    self._ears.close()
                     tasks.cancel_scope.cancel()
         finally:
-            self._stop.set()
+            self._ears.close()
             self._closed = True
             self._turn()
             mounts.close()
@@ -226,10 +218,10 @@ class Watcher:
         if before is None or self._root is None or _id(before) != _id(self._root):
             return False
         doubtful = mounts.changed() or before.st_ctime_ns != self._root.st_ctime_ns
-        if not (doubtful and self._listening()):
+        if not (doubtful and self._ears.open):
             return True
         missing = await self._in_thread(functools.partial(coverage.missing, {_id(self._root): b""}))
-        return not (missing and self._listening())
+        return not (missing and self._ears.open)
 
     async def _look_while_root_stays(self, mounts: coverage.MountTable) -> None:
         """Do what is marked and due, until the root is gone or another."""
@@ -244,8 +236,7 @@ class Watcher:
                 self._marks.everything = True
                 await self._next_round()
                 continue
-            if self._restart > _RESTART and self._outlived_a_scan():
-                self._restart, self._deaf = _RESTART, ""
+            if self._ears.hears_again():
                 self._show_state()
             with anyio.move_on_after(self._patience()):
                 await self._wake.wait()
@@ -258,7 +249,7 @@ class Watcher:
 
     def _next_scan(self) -> float:
         full = self._last_full + (min(self._rescan, self._poll_every) if self._poll else self._rescan)
-        return min(full, self._last_poll + self._poll_every) if self._gaps.folders else full
+        return min(full, self._last_poll + self._poll_every) if self._ears.gaps.folders else full
 
     async def _do_what_is_due(self) -> None:
         now = self._clock.monotonic()
@@ -276,8 +267,8 @@ class Watcher:
             marks.folders.update(folders)
             if seen:
                 await self._deliver(seen, False)
-        if self._gaps.folders and now >= self._last_poll + self._poll_every:
-            marks.folders |= self._gaps.folders
+        if self._ears.gaps.folders and now >= self._last_poll + self._poll_every:
+            marks.folders |= self._ears.gaps.folders
             self._last_poll = now
         await self._scan_folders(marks.folders)
 
@@ -289,10 +280,10 @@ class Watcher:
             except OSError:  # gone meanwhile; its parent's events or the next scan tell
                 continue
         if not self._poll and found:
-            if await self._in_thread(functools.partial(self._gaps.some_seen, found)):
-                self._stop.set()
-            elif self._gaps.late:  # they are looked at again at once
-                soon = self._clock.monotonic() - self._poll_every + _RESTART
+            if await self._in_thread(functools.partial(self._ears.gaps.some_seen, found)):
+                self._ears.close()
+            elif self._ears.gaps.late:  # they are looked at again at once
+                soon = self._clock.monotonic() - self._poll_every + _LATE
                 self._last_poll = min(self._last_poll, soon)
             self._show_state()
 
@@ -303,25 +294,26 @@ class Watcher:
         self._begun += 1
         self._report = await self._scan(b"")
         now = self._clock.monotonic()
-        self._took = now - started
-        self._poll_every = max(_POLL, _SPARING * self._took)
+        sparing = _SPARING * (now - started)
+        self._poll_every = max(_POLL, sparing)
         self._last_full = self._last_poll = now
+        self._ears.scanned(now, sparing)
         self.last_complete_scan = self._clock.micros()
 
     async def _check_coverage_of_all(self) -> None:
         if not self._poll:
             folders = self._report.folders if self._report else {}
-            if await self._in_thread(functools.partial(self._gaps.all_seen, folders)):
-                self._stop.set()
+            if await self._in_thread(functools.partial(self._ears.gaps.all_seen, folders)):
+                self._ears.close()
         self._show_state()
 
     def _show_state(self) -> None:
         if self._report and self._report.errors:
             path, why = self._report.errors[0]
             self._become(State.DEGRADED, f"cannot look into {os.fsdecode(path)!a}: {why}")
-        elif self._deaf:
-            self._become(State.DEGRADED, self._deaf)
-        elif gaps := self._gaps.told(self._poll_every):
+        elif self._ears.deaf:
+            self._become(State.DEGRADED, self._ears.deaf)
+        elif gaps := self._ears.gaps.told(self._poll_every):
             self._become(State.DEGRADED, gaps)
         else:
             self._become(State.WATCHING, "")
@@ -372,69 +364,12 @@ class Watcher:
                 if self.error.startswith("hung"):
                     self._become(State.SCANNING, "")
 
-    async def _listen(self, ready: anyio.Event) -> None:
-        """Turn inotify events into marks; a watcher that ends is replaced, and everything marked then.
-
-        One event on a name that is not UTF-8 breaks a watcher for good, and a limit may keep it from
-        starting: meanwhile the folder is polled. A folder of such a name breaks it whenever a scan opens
-        it, so that replacing it at once would mean to scan without end.
-        """
-
-        def started() -> None:
-            self._heard_since = self._clock.monotonic()
-            ready.set()
-            self.mark_everything()
-
-        while True:
-            self._stop = threading.Event()
-            try:
-                await self._in_thread(functools.partial(self._notify, self._stop, started))
-            except (OSError, WatchfilesRustInternalError) as error:
-                self._broken(error)
-            finally:
-                self._heard_since = math.inf
-            ready.set()
-            await anyio.sleep(self._restart)
-
-    def _listening(self) -> bool:
-        return self._heard_since < math.inf
-
-    def _outlived_a_scan(self) -> bool:
-        """Has the watcher that listens now seen a whole scan of ours, and survived it?"""
-        return self._heard_since < self._last_full < self._clock.monotonic() - _OWN_DOING
-
-    def _broken(self, error: Exception) -> None:
-        """A watcher broke, or could not start."""
-        longest = max(_DEAF_RESTART, _SPARING * self._took)
-        self._restart = _RESTART if self._outlived_a_scan() else min(2 * self._restart, longest)
-        if self._restart >= _DEAF_RESTART:
-            self._deaf = f"inotify fails here, so it is looked at every {self._restart:.0f} s: {error}"
-        self._gaps.broke()
-        self._wake.set()
-
-    def _notify(self, stop: threading.Event, started: Callable[[], None]) -> None:
-        """Runs in a thread: RustNotify walks the tree when made, which would block the event loop."""
-        root = os.fsdecode(self.folder.tree.root)
-        more = [os.path.join(root, os.fsdecode(path)) for path in topmost(self._gaps.by_name) if path]
-        notify = RustNotify([root, *more], False, False, 0, True, True)
-        try:
-            anyio.from_thread.run_sync(started)
-            while not stop.is_set():
-                changes = notify.watch(_GROUP_MS, self._step_ms, 5000, stop)
-                if isinstance(changes, set):
-                    anyio.from_thread.run_sync(self._mark, changes)
-        finally:
-            notify.close()
-
-    def _mark(self, changes: set[tuple[int, str]]) -> None:
-        if len(changes) >= BURST:
+    def _mark(self, paths: set[bytes]) -> None:
+        """What inotify tells of; an event on the root itself tells nothing of what is in it."""
+        if len(paths) >= BURST:
             self._marks.everything = True
         else:
-            prefix = len(self.folder.tree.root) + 1
-            for change, name in changes:
-                path = os.fsencode(name)[prefix:]
-                if change != _DELETED and path:
-                    self._marks.paths.add(path)
+            self._marks.paths |= paths - {b""}
         self._wake.set()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:

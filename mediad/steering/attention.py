@@ -78,8 +78,10 @@ def _room(pipeline: Pipeline, counts: Mapping[str, Counts]) -> Iterator[tuple[st
     """Libraries that take small files still, and not these."""
     for shelf in pipeline.shelves:
         library = shelf.settings
-        from_open = [name for name in counts if not pipeline.closed(name)]
-        held = sum(counts[name].held for name in from_open if library.name in pipeline.libraries_of(name))
+        from_open = [name for name in counts if not pipeline.gates.closed(name)]
+        held = sum(
+            counts[name].held for name in from_open if library.name in pipeline.gates.libraries_of(name)
+        )
         if shelf.cramped and held:
             text = (
                 f"{_files_text(held)} {'does' if held == 1 else 'do'} not fit into library {library.name}: "
@@ -208,7 +210,7 @@ def _pauses(pipeline: Pipeline, counts: Mapping[str, Counts]) -> Iterator[tuple[
         held = sum(
             counts[name].held
             for name in counts
-            if pause.name in (EVERYTHING, name) or pause.name in pipeline.libraries_of(name)
+            if pause.name in (EVERYTHING, name) or pause.name in pipeline.gates.libraries_of(name)
         )
         if pause.until is None and held:
             what = pause.name or "everything"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -21,14 +20,13 @@ from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
 from mediad.ingest.shelf import Shelf
-from mediad.model import Waiting
 from mediad.steering.adopting import Adopter
 from mediad.steering.changing import Changing
 from mediad.steering.duplicates import duplicates
 from mediad.steering.failures import failures
-from mediad.steering.fields import limited
 from mediad.steering.history import history
 from mediad.steering.importing import Importer
+from mediad.steering.queue import queue, waits
 from mediad.steering.retrying import dismissed, retried
 from mediad.steering.status import Life, counts_document, status, total
 from mediad.steering.verifying import Verification
@@ -37,8 +35,6 @@ from mediad.steering.wiping import Wiper
 from mediad.store.pauses import Pause
 from mediad.store.reading import Reader
 
-_PAGE = 500
-_LONGEST_PAGE = 1000
 _LONGEST_PAUSE = 100 * 365.25 * 86400  # seconds; times of more than four digits a year cannot be told
 
 Document = Mapping[str, object]
@@ -207,16 +203,7 @@ class Daemon:
             raise InvalidParameter("path")
         if b"/" in path:
             self._may_name(call, path)
-        return await why(self._reader, path, waits=self._waits(path))
-
-    def _waits(self, path: bytes) -> str | None:
-        """What waits in the queue under this path, in words."""
-        for waiting in self._pipeline.tracker.listing(self._pipeline.clock.monotonic()):
-            if self._pipeline.absolute(waiting.sighting) == path:
-                state, reason = self._state_of(waiting)
-                due = f" for {waiting.due:.0f} s more" if waiting.due else ""
-                return f"it is {state.replace('_', ' ')}{due}{f': {reason}' if reason else ''}"
-        return None
+        return await why(self._reader, path, waits=waits(self._pipeline, path))
 
     async def _history(self, call: Call, reply: Reply) -> Document:
         asked = call.parameters
@@ -247,40 +234,10 @@ class Daemon:
         return await self._pages(lambda after: page(after=after), call, reply)
 
     async def _queue(self, call: Call, reply: Reply) -> Document:
-        limit = limited(call.parameters["limit"], _PAGE, _LONGEST_PAGE)
-
         async def page(after: int | None) -> dict[str, object]:
-            start = after or 0
-            if not 0 <= start < 1 << 62:
-                raise InvalidParameter("after")
-            listing = self._pipeline.tracker.listing(self._pipeline.clock.monotonic())
-            found = list(itertools.islice(listing, start, start + limit + 1))
-            files = [self._queued(waiting) for waiting in found[:limit]]
-            return {"files": files, "next": start + limit if len(found) > limit else None}
+            return queue(self._pipeline, after, call.parameters["limit"])
 
         return await self._pages(page, call, reply)
-
-    def _queued(self, waiting: Waiting) -> dict[str, object]:
-        state, reason = self._state_of(waiting)
-        sighting = waiting.sighting
-        return {
-            **path_fields("path", self._pipeline.absolute(sighting)),
-            "watch": sighting.watch,
-            "state": state,
-            "size": sighting.stat.size,
-            "due_s": waiting.due,
-            "why": reason,
-        }
-
-    def _state_of(self, waiting: Waiting) -> tuple[str, str]:
-        """What a file waits for: the state and, in words, why."""
-        root = waiting.sighting.root
-        if waiting.due is None:
-            meter = self._pipeline.tracker.progress.get((root, waiting.sighting.place))
-            return "in_flight", meter.stage if meter else "queued"
-        if waiting.held or self._pipeline.closed(root):
-            return "held", waiting.note if waiting.held else self._pipeline.why_closed(root)
-        return ("settling", waiting.note or "it has to rest") if waiting.due else ("waiting", "")
 
     async def _pages(
         self, page: Callable[[Any], Awaitable[dict[str, object]]], call: Call, reply: Reply

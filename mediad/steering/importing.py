@@ -57,7 +57,7 @@ class Importer:
         label = asked["label"] or ""
         if asked["dry_run"]:
             return await self._forecast(sources, library, label)
-        if (pause := self._pipeline.pause_of(library)) is not None:
+        if (pause := self._pipeline.gates.pause_of(library)) is not None:
             what = pause.name or "everything"
             raise Refused(f"{what} is paused", remedy=f"mediactl resume {pause.name}".rstrip())
         job = Import(self._pipeline, sources.root, sources.starts, library, label, sources.files)

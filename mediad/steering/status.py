@@ -111,7 +111,7 @@ def flights(pipeline: Pipeline, sightings: Iterable[Sighting]) -> list[dict[str,
 def _watch(pipeline: Pipeline, health: Health, served: Served, counts: Counts) -> dict[str, object]:
     settings, watcher = pipeline.roster.settings[served.name], served.watcher
     assert watcher is not None
-    pause = pipeline.pause_of(served.name)
+    pause = pipeline.gates.pause_of(served.name)
     state, error = str(watcher.state), watcher.error
     if stuck := health.hung(served.name):
         state, error = "error", stuck

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
-from mediad.ingest import coverage, watch
+from mediad.ingest import coverage, ears, watch
 from mediad.ingest.pulse import Pulse
 from mediad.ingest.watch import BURST, State
 from tests.watching import RESCAN, Disk, Scene, Watched, following, until, up
@@ -26,9 +26,10 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """A watcher's world in which waiting takes no time, with inotify and the kernel played by the test."""
     (tmp_path / "inbox").mkdir()
     scene = Scene(tmp_path / "inbox")
-    monkeypatch.setattr(watch, "RustNotify", scene.ears)
+    monkeypatch.setattr(ears, "RustNotify", scene.ears)
     monkeypatch.setattr(watch, "_ROOT_LOOK", 0.005)
-    monkeypatch.setattr(watch, "_RESTART", 0.005)
+    monkeypatch.setattr(ears, "_RESTART", 0.005)
+    monkeypatch.setattr(watch, "_LATE", 0.005)
     monkeypatch.setattr(coverage, "MountTable", lambda: scene.mounts)
     monkeypatch.setattr(coverage, "missing", lambda folders: scene.uncovered.intersection(folders.values()))
     return scene
@@ -260,7 +261,7 @@ async def test_without_inotify_the_watch_is_scanned_and_listens_as_soon_as_it_ca
 async def test_a_watcher_that_our_scans_break_is_told_of_until_it_outlives_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_DEAF_RESTART", 0.02)
+    monkeypatch.setattr(ears, "_DEAF_RESTART", 0.02)
     watcher = scene.watcher()
     async with following(watcher):
         for listeners in range(1, 5):
