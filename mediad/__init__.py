@@ -147,6 +147,7 @@ The package::
     files               the only door to the media filesystem
     behalf              the same, for somebody who may not read all that the daemon can
     library             marker, lock and private folder of a library
+    lock                keeps a second daemon out
     ingest.roster       the configured watches, prepared for the stages
     ingest.watch        keeps an eye on one folder: events mark, scans decide
     ingest.marks        what has to be looked at
@@ -217,6 +218,7 @@ The package::
     media.pictures.raw_canon        CRW, CR3
     media.pictures.raw_makers       RAF, MRW, X3F
     media.pictures.flir             the date of FLIR's thermal cameras
+    media.pictures.before_exif      the date in JPEGs of cameras older than Exif
     media.pictures.motion           whether a film is embedded in a picture
     media.pictures.exiftool         ExifTool, for what we cannot date
     media.pictures.heif             HEIC, HEIF, AVIF

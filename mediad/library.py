@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import tomllib
 import uuid
@@ -21,14 +20,13 @@ import tomli_w
 
 from mediad import __version__, config
 from mediad.errors import (
-    AlreadyHeld,
     InvalidConfig,
     LibraryFull,
     LibraryOffline,
     LibraryReadOnly,
-    MediadError,
 )
-from mediad.files import EXHAUSTED, UNSUPPORTED, Files, Tree, library_error
+from mediad.files import UNSUPPORTED, Files, Tree
+from mediad.lock import lock_file, refusal
 from mediad.roots import filesystem
 from mediad.sizes import size_text
 
@@ -38,7 +36,6 @@ TRASH = b".mediad/trash"
 QUARANTINE = b".mediad/quarantine"
 
 _NO_MARKER = "its marker .mediad/library.toml is missing"
-_TELLING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ class OpenLibrary:
             marker = _read_marker(root) if same else None
             flags = os.statvfs(root)
         except OSError as error:
-            raise _refusal(LibraryOffline, "cannot be reached", error, root) from error
+            raise refusal(LibraryOffline, "cannot be reached", error, root) from error
         if not same:
             raise LibraryOffline("is no longer the same folder", path=root, remedy="mount it again")
         if marker is None:
@@ -125,20 +122,16 @@ class OpenLibrary:
             )
         if marker != self.uuid:
             raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
-        if flags.f_flag & os.ST_RDONLY:
-            raise LibraryReadOnly("the filesystem is read-only", path=root)
+        _see_writable(root, flags)
+        if not os.path.isdir(root + b"/" + TMP):  # somebody has tidied up
+            _private_folders(root)
         if not os.access(root + b"/" + TMP, os.W_OK | os.X_OK, effective_ids=True):
             raise LibraryReadOnly("its .mediad folder may not be written", path=root)
-        free = self.free = flags.f_bavail * flags.f_frsize
-        if free < self.settings.min_free:
-            raise LibraryFull(
-                f"{size_text(free)} free, min_free is {size_text(self.settings.min_free)}",
-                path=root,
-                remedy="make room or lower min_free",
-            )
+        self.free = flags.f_bavail * flags.f_frsize
+        _see_room(root, flags, self.settings.min_free)
         if by_writing:
             _probe(self.tree)
-        return free - self.settings.min_free
+        return self.free - self.settings.min_free
 
     def close(self) -> None:
         """Give the lock back."""
@@ -159,7 +152,7 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         InvalidConfig: its filesystem can neither link nor rename without replacing, or `group` is wrong.
     """
     root = os.fsencode(settings.path)
-    marker = _marker_or_bless(settings.name, root, known)
+    marker = marker_there(settings, known) or bless(settings.path)
     _private_folders(root)
     lock = lock_file(root + b"/.mediad/lock", f"library {settings.name}")
     try:
@@ -175,14 +168,23 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         raise
 
 
-def _marker_or_bless(name: str, root: bytes, known: str | None) -> str:
+def marker_there(settings: config.Library, known: str | None) -> str | None:
+    """The marker of a library, by looking alone; None where there is none yet.
+
+    Args:
+        known: as for `open_library`.
+
+    Raises:
+        LibraryOffline: no folder, no marker where one is known, another marker.
+    """
+    name, root = settings.name, os.fsencode(settings.path)
     if not os.path.isdir(root):
         remedy = "mount it, or make the folder" if known is None else "mount it"
         raise LibraryOffline("the folder is missing", path=root, remedy=remedy)
     try:
         marker = _read_marker(root)
     except OSError as error:
-        raise _refusal(LibraryOffline, "the marker cannot be read", error, root) from error
+        raise refusal(LibraryOffline, "the marker cannot be read", error, root) from error
     if marker is None:
         if known is not None:
             raise LibraryOffline(
@@ -190,10 +192,41 @@ def _marker_or_bless(name: str, root: bytes, known: str | None) -> str:
                 path=root,
                 remedy=f"mount it; if it is there and only the marker was lost: mediactl adopt {name}",
             )
-        return bless(os.fsdecode(root))
+        return None
     if known is not None and marker != known:
         raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
     return marker
+
+
+def see_room(settings: config.Library) -> None:
+    """See, by looking alone, that a library which is there could be filed into.
+
+    Raises:
+        LibraryReadOnly, LibraryFull. LibraryOffline: it cannot be reached.
+    """
+    root = os.fsencode(settings.path)
+    try:
+        flags = os.statvfs(root)
+    except OSError as error:
+        raise refusal(LibraryOffline, "cannot be reached", error, root) from error
+    _see_writable(root, flags)
+    _see_room(root, flags, settings.min_free)
+
+
+def _see_writable(root: bytes, flags: os.statvfs_result) -> None:
+    if flags.f_flag & os.ST_RDONLY:
+        raise LibraryReadOnly("the filesystem is read-only", path=root)
+
+
+def _see_room(root: bytes, flags: os.statvfs_result, min_free: int) -> None:
+    free = flags.f_bavail * flags.f_frsize
+    # some filesystems on a network tell no sizes at all
+    if free < min_free or (flags.f_blocks and not free):
+        raise LibraryFull(
+            f"{size_text(free)} free, min_free is {size_text(min_free)}",
+            path=root,
+            remedy="make room or lower min_free",
+        )
 
 
 def bless(path: str) -> str:
@@ -255,7 +288,7 @@ def _write_marker(root: bytes, marker: str) -> None:
         _sync_path(os.path.dirname(os.fsencode(target)))
         _sync_path(root)
     except OSError as error:
-        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
+        raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
 
 
 def _read_marker(root: bytes) -> str | None:
@@ -278,41 +311,7 @@ def _private_folders(root: bytes) -> None:
                 os.mkdir(root + b"/" + name, 0o700)
             os.stat(root + b"/" + name + b"/.")
     except OSError as error:
-        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
-
-
-def lock_file(path: bytes, what: str) -> int:
-    """Take an exclusive lock for this process's life (flock(2)); returns the descriptor that holds it.
-
-    Raises:
-        AlreadyHeld: names the process that has it. LibraryReadOnly: the file cannot be made or locked.
-    """
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise _refusal(LibraryReadOnly, "cannot be written", error, path) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = _holder(fd)
-        os.close(fd)
-        raise AlreadyHeld(
-            f"{what} is held by another mediad (pid {holder or 'unknown'})", remedy="stop that one first"
-        ) from error
-    except OSError as error:  # ENOLCK, EOPNOTSUPP: its filesystem has no locks to give
-        os.close(fd)
-        raise LibraryReadOnly(f"cannot be locked: {error.strerror}", path=path) from error
-    with contextlib.suppress(OSError):  # the pid is for people; a full disk must not cost the lock
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
-def _holder(fd: int) -> str:
-    try:
-        return os.pread(fd, 64, 0).decode("ascii", "replace").strip()
-    except OSError:
-        return ""
+        raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
 
 
 def _probe(tree: Tree) -> Capabilities:
@@ -336,7 +335,7 @@ def _probe(tree: Tree) -> Capabilities:
             noreplace = _works(lambda: files.rename(name, tmp, other, tmp))
             files.unlink(other if noreplace else name, tmp)
     except OSError as error:
-        raise _refusal(LibraryReadOnly, "cannot be written", error, root) from error
+        raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
     found = filesystem(os.fsdecode(root))
     return Capabilities(links, noreplace, found.syncfs, found.journaled)
 
@@ -349,15 +348,6 @@ def _works(call: Callable[[], None]) -> bool:
             return False
         raise
     return True
-
-
-def _refusal(kind: type[MediadError], what: str, error: OSError, path: bytes) -> MediadError:
-    """An error of this kind, unless the system says better what is wrong: that it is full, that its server
-    has lost sight of it, or that it is we who have nothing left to ask with.
-    """
-    if error.errno in EXHAUSTED | _TELLING:
-        return library_error(error, path)
-    return kind(f"{what}: {error.strerror}", path=path)
 
 
 def _gid(settings: config.Library) -> int | None:

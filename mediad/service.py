@@ -30,7 +30,7 @@ from mediad.errors import AlreadyHeld, CatalogueBroken, InvalidConfig, LibraryRe
 from mediad.files import Files
 from mediad.ingest.health import Health
 from mediad.ingest.pipeline import Pipeline
-from mediad.library import lock_file
+from mediad.lock import lock_file
 from mediad.notify import Manager
 from mediad.roots import check_system, system_warnings
 from mediad.steering.daemon import Daemon

@@ -30,7 +30,7 @@ _WORDS = (
     ("not-media", "{} not media, or ignored for another reason"),
     ("known", "{} dealt with before"),
     ("settling", "{} not at rest yet"),
-    ("held", "{} whose library is offline"),
+    ("held", "{} held: the library is offline, full or read-only"),
     ("failed", "{} that cannot be read"),
 )
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mediad.control.peer import peer_of
 from mediad.errors import AlreadyHeld, InvalidConfig, LibraryReadOnly
-from mediad.library import lock_file
+from mediad.lock import lock_file
 
 _LAST_PLACE = "/run/mediad/control"  # of the default ones
 _LONGEST_PATH = 107  # bytes that the kernel takes as a socket's path

@@ -19,8 +19,8 @@ import apsw
 
 from mediad.behalf import BARRED
 from mediad.clock import Clock
-from mediad.config import Config
-from mediad.errors import NotPermitted, printable
+from mediad.config import Config, Library
+from mediad.errors import MediadError, NotPermitted, printable
 from mediad.files import Files, Tree, source_error
 from mediad.ingest import witnesses
 from mediad.ingest.identify import Identifier
@@ -28,7 +28,7 @@ from mediad.ingest.kin import WINDOW
 from mediad.ingest.moves import never
 from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.roster import Entry, Roster, library_folder
-from mediad.library import Capabilities, OpenLibrary
+from mediad.library import Capabilities, OpenLibrary, marker_there, see_room
 from mediad.media import companions, siblings
 from mediad.model import Held, Plan, Result, Settled, Sighting
 from mediad.store import catalogue, times
@@ -83,7 +83,7 @@ class Preview:
         self._limiter = anyio.CapacityLimiter(2)
         self._libraries: dict[str, tuple[int, OpenLibrary]] = {}
         self._opened = False
-        self._offline: dict[str, str] = {}  # the other libraries: why
+        self._held: dict[str, str] = {}  # the libraries that take nothing now: why
 
     async def forecast(self, paths: Sequence[bytes]) -> AsyncIterator[Forecast]:
         """Yield a forecast for each file: below `paths`, or in all watches where none are given.
@@ -122,19 +122,34 @@ class Preview:
         self._opened = True
         self._clock.recorded(await self._database.run(times.newest))
         for name, settings in self._config.libraries.items():
-            tree = Tree(self._files, os.fsencode(settings.path))
             try:
-                library = await anyio.to_thread.run_sync(
-                    OpenLibrary, settings, tree, "", -1, Capabilities(True, True, False), None
-                )
-                known = await self._database.run(functools.partial(_remember, name=name, root=tree.root))
-                if not known.indexed:
-                    folder = library_folder(tree, self._clock)
-                    await witnesses.index(folder, known.id, self._database, self._clock, never)
-            except OSError as error:  # offline: its files would be held
-                self._offline[name] = error.strerror or str(error)
-                continue
-            self._libraries[name] = (known.id, library)
+                await self._open_library(name, settings)
+            except (OSError, MediadError) as error:
+                self._held[name] = printable(str(error))
+
+    async def _open_library(self, name: str, settings: Library) -> None:
+        """Have a library to plan with.
+
+        Raises:
+            OSError, LibraryOffline, ...: it takes nothing now, which says why; what it has may be known.
+        """
+        tree = Tree(self._files, os.fsencode(settings.path))
+        expected = await self._database.run(functools.partial(_expected, name=name))
+        marker = await anyio.to_thread.run_sync(marker_there, settings, expected)
+        library = await anyio.to_thread.run_sync(
+            OpenLibrary, settings, tree, marker or "", -1, Capabilities(True, True, False), None
+        )
+        known = await self._database.run(
+            functools.partial(
+                catalogue.remember_library, name=name, marker=marker or f"preview of {name}", path=tree.root
+            )
+        )
+        if not known.indexed:
+            await witnesses.index(
+                library_folder(tree, self._clock), known.id, self._database, self._clock, never
+            )
+        self._libraries[name] = (known.id, library)
+        await anyio.to_thread.run_sync(see_room, settings)
 
     def _starts(self, paths: Sequence[bytes]) -> Mapping[str, list[bytes]]:
         """The paths by watch, relative to it."""
@@ -253,9 +268,8 @@ class Preview:
             reason = step.reason or f"{when}; {plan.why}"
             if plan.followers and step.role == "principal":
                 reason += "; what came of its set before will join it"
-            if step.library not in self._libraries and step.code != "not-media":
-                why = self._offline.get(step.library, "")
-                reason = f"the library is offline: {why}" if why else "the library is offline"
+            if step.library in self._held and step.code != "not-media":
+                reason = f"library {step.library} takes nothing now: {self._held[step.library]}"
                 told.append(self._told(step.identity.sighting, "held", reason))
                 continue
             private = step.action in ("trash", "quarantine")
@@ -272,9 +286,10 @@ class Preview:
         return Forecast(path, outcome, None, reason)
 
 
-def _remember(connection: apsw.Connection, name: str, root: bytes) -> catalogue.KnownLibrary:
+def _expected(connection: apsw.Connection, name: str) -> str | None:
+    """The marker that the catalogue has for a library; None if it never knew it."""
     known = catalogue.known_library(connection, name)
-    return known or catalogue.remember_library(connection, name, f"preview of {name}", root)
+    return known.marker if known else None
 
 
 def _is_there(root: bytes) -> bool:

@@ -93,6 +93,8 @@ _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
     ("exif", "CanonRaw:DateTimeOriginal"): (0, "high"),
     ("exif", "SigmaRaw:DateTimeOriginal"): (0, "high"),
     ("exif", "FLIR:DateTimeOriginal"): (0, "high"),
+    ("exif", "Casio:DateTimeOriginal"): (0, "high"),
+    ("exif", "PictureInfo:DateTimeOriginal"): (0, "high"),
     ("exif", "ExifIFD:DateTimeOriginal"): (0, "high"),  # as ExifTool names it
     ("exif", "CreateDate"): (1, "medium"),
     ("exif", "png:Creation Time"): (2, "low"),

@@ -107,7 +107,7 @@ def _sniff_weak(head: bytes, name: bytes) -> str:
     if head[:2] == b"BM":
         plausible = len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS
         return "bmp" if plausible else ""
-    if _is_transport_stream(head):
+    if _first_packet(head) != (0, 0):
         return "mts"
     if _is_old_quicktime(head):
         return "mov"
@@ -207,20 +207,23 @@ def _asf(head: bytes, name: bytes) -> str:
     return "wma" if is_audio else "wmv"
 
 
-def _is_transport_stream(head: bytes) -> bool:
+def _first_packet(head: bytes) -> tuple[int, int]:
     """MPEG-2 packets of 188 bytes, or of 192 with a time stamp in front (BDAV), each led by 0x47."""
     for offset, stride in ((0, 188), (4, 192)):
-        marks = head[offset::stride][:8]
+        marks = head[offset:HEAD_BYTES:stride][:8]
         if len(marks) >= 4 and marks.count(0x47) == len(marks):
-            return True
-    return False
+            return offset, stride
+    return 0, 0
 
 
 def packets(data: bytes) -> tuple[int, int]:
     """Where the first whole packet of a transport stream starts in this part, and how far it is to the next.
 
-    It may start anywhere in a packet, and a quarter of the marks may be wrong. Both are 0 if it is none.
+    It may start anywhere in a packet, and a quarter of the marks may be wrong; a part that is too short for
+    that is whole and right. Both are 0 if it is none.
     """
+    if len(data) < 8 * 192:
+        return _first_packet(data)
     for stride in (188, 192):
         for offset in range(stride):
             marks = data[offset:HEAD_BYTES:stride]
@@ -279,6 +282,11 @@ def _is_mpeg_audio(head: bytes) -> bool:
     """Three frames in a row, of one version, layer and sampling rate (ISO/IEC 11172-3, 2.4.2.3)."""
     frames, end = _mpeg_frames(head, 0)
     return frames == _IN_A_ROW or (frames > 0 and end >= len(head))  # the file ends with a whole frame
+
+
+def starts_mpeg_frame(header: bytes) -> bool:
+    """Do these four bytes begin a frame of MPEG audio?"""
+    return _mpeg_frame(header)[0] > 0
 
 
 def _has_mpeg_audio(head: bytes) -> bool:

@@ -443,6 +443,20 @@ def test_the_zone_of_a_camcorder(zone: int, offset: int | None) -> None:
     assert (one.moment, one.offset_minutes, one.utc, found.make) == (WHEN, offset, False, "Panasonic")
 
 
+def test_the_date_of_what_is_left_of_a_camcorders_film() -> None:
+    whole = played.mts()
+    found = reading(whole[: 192 * 6], "a.mts")
+    assert (candidate(found, "MDPM").moment, found.make, found.damaged) == (WHEN, "Sony", "no track in it")
+
+
+def test_a_song_that_ends_in_its_first_frame_is_damaged_and_no_more() -> None:
+    whole = played.mp3()
+    tag = whole.index(b"\xff\xfb")
+    for end, is_sound in ((tag + 132, True), (tag, False), (tag - 9, False)):
+        found = reading(whole[:end], "a.mp3")
+        assert (bool(found.damaged), bool(found.unreadable)) == (is_sound, not is_sound)
+
+
 # --- Music and memos ---------------------------------------------------------------------------------
 
 

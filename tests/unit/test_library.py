@@ -25,7 +25,8 @@ from mediad.errors import (
     Retry,
 )
 from mediad.files import Files
-from mediad.library import OpenLibrary, bless, lock_file, open_library
+from mediad.library import OpenLibrary, bless, open_library
+from mediad.lock import lock_file
 from tests import mounting
 from tests.mounting import Factory
 from tests.trees import tree

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mediad.errors import AlreadyHeld, LibraryReadOnly
-from mediad.library import lock_file
+from mediad.lock import lock_file
 from tests import mounting, samples
 from tests.system.daemon import MEEK
 

@@ -331,6 +331,36 @@ def test_thermal_cameras(order: str) -> None:
     assert flir.candidate(thermal(0)) is None
 
 
+def ciff() -> bytes:
+    """A CRW as it stands in a segment, whose header tells another kind of it."""
+    return rawsamples.crw().replace(b"HEAPCCDR", b"HEAPJPGM")
+
+
+@pytest.mark.parametrize(
+    ("marker", "data", "tag", "moment"),
+    [
+        (
+            0xE1,
+            b"QVCI\0".ljust(0x4D, b"\0") + b"1998.10.24.12.08.57\0",
+            "Casio:DateTimeOriginal",
+            "1998-10-24T12:08:57",
+        ),
+        (
+            0xEC,
+            b"AGFA\0 713\r\n[picture info]\r\nZoom=1\r\nTimeDate=909698819\r\nFlash=1\r\n[camera info]\r\n",
+            "PictureInfo:DateTimeOriginal",
+            "1998-10-29T22:06:59",
+        ),
+        (0xE0, ciff(), "CanonRaw:DateTimeOriginal", f"{TAKEN:%Y-%m-%dT%H:%M:%S}"),
+    ],
+)
+def test_cameras_older_than_exif(marker: int, data: bytes, tag: str, moment: str) -> None:
+    whole = with_segment(marker, data)
+    assert dated(reading(whole), tag).moment == datetime.fromisoformat(moment)
+    for cut in range(0, len(data), 7):
+        assert reading(with_segment(marker, data[:cut])).unreadable == ""
+
+
 def seft() -> bytes:
     film = b"MotionPhoto_Data" + samples.mp4()
     head = b"SEFH" + struct.pack("<II", 106, 1) + struct.pack("<HHII", 0, 0x0A30, len(film), len(film))

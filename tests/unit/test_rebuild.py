@@ -14,7 +14,7 @@ import pytest
 
 from mediad import eventloop
 from mediad.errors import CatalogueBroken
-from mediad.library import lock_file
+from mediad.lock import lock_file
 from tests.rebuilding import NUMBERS, Lost
 from tests.system.once import picture
 

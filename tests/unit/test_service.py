@@ -14,7 +14,7 @@ import pytest
 
 from mediad import service
 from mediad.cli.main import main
-from mediad.library import lock_file
+from mediad.lock import lock_file
 from mediad.store.database import open_database
 from tests import samples
 from tests.trees import files

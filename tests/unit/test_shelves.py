@@ -36,7 +36,8 @@ from mediad.ingest.pulse import Pulse
 from mediad.ingest.recover import Recovered
 from mediad.ingest.shelf import State
 from mediad.ingest.shelves import Shelves
-from mediad.library import OpenLibrary, lock_file
+from mediad.library import OpenLibrary
+from mediad.lock import lock_file
 from mediad.store.database import Database, open_database
 from tests.crash.faulty import Faults, FaultyFiles
 from tests.watching import until

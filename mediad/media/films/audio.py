@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import time
-from functools import partial
 
 from mediad.media.films import covers, isobmff, mediainfo, riff
 from mediad.media.films.mediainfo import Told, text
 from mediad.media.found import Found, Window
+from mediad.media.kind import starts_mpeg_frame
 from mediad.media.pictures.exif import Tags
 from mediad.media.reading import Candidate
 from mediad.media.stamps import iso_candidate
@@ -47,6 +47,13 @@ def read_sound(
     return _judged(told, found)
 
 
+def read_mp3(window: Window, size: int) -> Found:
+    """The same of an MP3; one that ends in its first frame is no track, and yet is sound."""
+    found = read_sound(window, size, thoroughly=True)
+    found.sound = found.sound or starts_mpeg_frame(window(covers.behind_tag(window), 4))
+    return found
+
+
 def read_wav(window: Window, size: int) -> Found:
     """The same of a WAV, whose dates and tags stand in chunks of their own."""
     told, found = _begin(window, size)
@@ -64,7 +71,7 @@ def read_m4a(window: Window, size: int) -> Found:
 
 
 READERS: dict[str, Callable[[Window, int], Found]] = {
-    "mp3": partial(read_sound, thoroughly=True),
+    "mp3": read_mp3,
     "m4a": read_m4a,
     **dict.fromkeys(("flac", "ogg", "opus", "aiff", "wma"), read_sound),
     "wav": read_wav,

@@ -36,10 +36,15 @@ def without(window: Window, size: int) -> tuple[Fetch, int, dict[int, bytes]]:
     return _leap(window, gaps), size - cut, {6: shorter} if gaps else {}
 
 
+def behind_tag(window: Window) -> int:
+    """Where the sound starts, behind its ID3 tag."""
+    head = window(0, 10)
+    return 10 + _synchsafe(head[6:]) if head[:3] == b"ID3" else 0
+
+
 def in_flac(window: Window) -> int:
     """How many of the bytes in front of the sound of a FLAC are pictures and padding, within bounds."""
-    head, pictures = window(0, 10), 0
-    at = 10 + _synchsafe(head[6:]) if head[:3] == b"ID3" else 0
+    at, pictures = behind_tag(window), 0
     if window(at, 4) != b"fLaC":
         return pictures
     at += 4

@@ -89,7 +89,7 @@ def read_stream(window: Window, size: int) -> Found:
         replace(candidate, utc=False, offset_minutes=0) if candidate.utc else candidate
         for candidate in found.candidates
     ]
-    if found.sound and not found.candidates:
+    if not found.candidates:  # where little is left of it, there is no track for libmediainfo
         candidate, make = avchd.recorded(window)
         found.candidates += [candidate] if candidate is not None else []
         found.make = found.make or make

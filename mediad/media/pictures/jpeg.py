@@ -1,4 +1,4 @@
-"""Reads JPEG: dimensions, Exif, XMP, IPTC, FLIR's date. Runs in workers.
+"""Reads JPEG: dimensions, Exif, XMP, IPTC, FLIR's date, and those from before Exif. Runs in workers.
 
 The file is walked by its own segments and no pixel is ever decoded. What is read is what it holds as far as
 it is sound.
@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mediad.media.found import Found
-from mediad.media.pictures import exif, flir, photoshop
+from mediad.media.pictures import before_exif, exif, flir, photoshop
 from mediad.media.pictures.tiff import Fetch
 
 _MOST_SEGMENTS = 2000
+_MOST_OLDER = 8
+_JFIF = 14  # bytes of the segment that nearly all have
 _XMP_NAME = b"http://ns.adobe.com/xap/1.0/\x00"
 _PHOTOSHOP_NAME = b"Photoshop 3.0\x00"
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -21,11 +23,12 @@ _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 
 @dataclass(slots=True)
 class _Kept:
-    """What is looked at when all segments are known: data of Exif and FLIR, places of resources."""
+    """What is looked at when all segments are known: data of Exif and FLIR, places of the others."""
 
     exif: list[bytes] = field(default_factory=list)
     thermal: list[bytes] = field(default_factory=list)
     resources: list[tuple[int, int]] = field(default_factory=list)
+    older: list[tuple[int, int]] = field(default_factory=list)
 
 
 def read_jpeg(window: Fetch) -> Found:
@@ -58,6 +61,8 @@ def _elsewhere(window: Fetch, kept: _Kept, found: Found) -> None:
     """The dates to go by where Exif has none; looked for only there, since most files have one."""
     if kept.thermal and (date := flir.candidate(b"".join(kept.thermal))) is not None:
         found.candidates.append(date)
+    for start, length in kept.older[:_MOST_OLDER]:
+        before_exif.look(window, start, length, found)
     for start, end in kept.resources:
         photoshop.resources(window, start, end, found)
 
@@ -90,8 +95,12 @@ def _segment(window: Fetch, offset: int, length: int, marker: int, found: Found,
             found.sound = True
         elif data.startswith(flir.MARK):
             kept.thermal.append(data[8:])
+        elif data.startswith(before_exif.CASIO):
+            kept.older.append((offset, length))
     elif marker == 0xED and window(offset, len(_PHOTOSHOP_NAME)) == _PHOTOSHOP_NAME:
         kept.resources.append((offset + len(_PHOTOSHOP_NAME), offset + length))
+    elif marker in (0xE0, 0xEC) and length > _JFIF:
+        kept.older.append((offset, length))
 
 
 def _exif(found: Found, blocks: list[bytes]) -> None:
