@@ -141,7 +141,8 @@ The package::
     config.report       collects problems, warnings and origins
     config.sources      environment variables, and what paths refer to
     config.units        durations and sizes
-    roots               what the configured folders really are: filesystems, overlaps, synchronisers
+    roots               what the configured folders really are: filesystems, overlaps
+    synced              folders that Syncthing or Nextcloud keeps the same on other devices
     layout              layout tokens, and the names that files get
     exclude             gitignore patterns, and those that are built in
     files               the only door to the media filesystem
@@ -194,6 +195,8 @@ The package::
     keeping.verify_schedule  when that is done by itself, and who asked for it
     keeping.verify_pace  how fast, and when it is time
     keeping.verify_reading  reads library files from their device
+    keeping.noticing    what other hands brought into a library since it came online
+    keeping.following   what was renamed by hand is known again where it is named
     keeping.wiping      may a card be wiped? proves it file by file
     keeping.wiping_tree  all that lies on the card, looked at twice
     workers             the pool of processes that parse
@@ -296,6 +299,7 @@ The package::
     store.kept          library files and their sets
     store.trashed       what lies in trash
     store.times         the latest time that the catalogue knows
+    store.swapped       which marker a library must have, its name swapped or not
     store.catalogue     what lies where
     store.journal       what is about to be done, and what was
     store.places        the folders behind the names that arrivals have
@@ -304,6 +308,7 @@ The package::
     store.paths         absolute paths of what rows name
     store.history       what was done, step by step
     store.stories       all that is known of one file's way
+    store.strayed       files that may be what somebody renamed
     store.whereabouts   which rows tell of a path or a name
     store.troubles      what failed or is quarantined
     store.left          what was undone or trashed and still lies in a watch

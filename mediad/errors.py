@@ -130,6 +130,13 @@ class SourceGone(MediadError):
     exit_code = 66
 
 
+class PrincipalComing(MediadError):
+    """What a companion belongs to by its name has been seen and is not filed yet."""
+
+    code = "principal-coming"
+    retry = Retry.AGAIN
+
+
 class NameTaken(MediadError):
     """The destination name exists; the planner chooses another."""
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 BUILT_IN: tuple[str, ...] = (
-    # Downloads and copies under way: browsers, download managers, WinSCP, rclone, yt-dlp, torrents, eMule.
+    # Downloads and copies under way: browsers, download managers, WinSCP, rclone, yt-dlp, torrents, eMule,
+    # lftp and ProFTPD (.in.NAME), Pure-FTPd, macOS when it saves.
     *("*.part", "*.partial", "*.crdownload", "*.download", "*.opdownload", "*.filepart", "*.aria2"),
     *("*.ytdl", "*.part-Frag*", "*.!qB", "*.!ut", "*.part.met", "*.tmp"),
-    *(".com.google.Chrome.*", ".org.chromium.Chromium.*"),
+    *(".com.google.Chrome.*", ".org.chromium.Chromium.*", ".in.*", ".pureftpd-upload.*", "*.sb-*-??????"),
     # Android: what an app is still writing, and what was deleted on the phone.
     *(".pending-*", ".trashed-*", ".thumbnails/"),
     # rsync: .NAME.XXXXXX, --partial-dir and --delay-updates.
@@ -46,7 +47,7 @@ BUILT_IN: tuple[str, ...] = (
     *("@Recycle/", "@Recently-Snapshot/", ".@__thumb/", ".@upload_cache/", ".snapshot/", "~snapshot/"),
     *(".snapshots/", ".zfs/"),
     # Trash folders and what a filesystem keeps for itself.
-    *(".Trash/", ".Trash-*/", ".trash/", "lost+found/", ".nfs*", ".fuse_hidden*"),
+    *(".Trash/", ".Trash-*/", ".trash/", "lost+found/", ".nfs*", ".smbdelete*", ".fuse_hidden*"),
     # Office locks and editors' files.
     *("~$*", ".~lock.*", "*~", "*.sw[op]", "*.kate-swp", ".goutputstream-*"),
     # Our own.

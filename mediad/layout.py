@@ -20,9 +20,9 @@ NAME_MAX = 255  # bytes; limits.h, and all that ext4, xfs, btrfs, NTFS and exFAT
 SPARE = 24  # bytes kept free where a name is cut anyway: numeric suffixes, temporary marks
 _LONGEST_EXTENSION = 32  # bytes; what follows the last dot of a longer one is no extension
 
-# Directives whose result is a fixed number of digits or a word: no separator, no locale's date format.
-_DIRECTIVES = "aAbBdfGHIjmMpSuUVwWyY%"
-_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+# Directives whose result is digits or a word: no separator, no locale's date format.
+_DIRECTIVES = (*"aAbBCdeFfGhHIjklmMpPRSTuUVwWyY%", *(f"-{number}" for number in "dHIjmMSUVWy"))
+_DIRECTIVE = re.compile(r"%(-?.?)", re.DOTALL)
 _TOKEN = re.compile(r"([a-z]+)(?::([^|]*))?(?:\|(.*))?", re.DOTALL)
 # C0, DEL and C1 controls and the separator; half surrogates are legal only as raw bytes of a file name.
 _UNSAFE = re.compile("[\x00-\x1f/\x7f-\x9f]")
@@ -333,8 +333,8 @@ def _check_shape(text: str, pieces: list[str | _Piece], tokens: list[str]) -> No
 def _taken(argument: str | None) -> _Source:
     pattern = argument or ""
     for directive in _DIRECTIVE.findall(pattern):
-        if not directive or directive not in _DIRECTIVES:
-            allowed = " ".join("%" + char for char in _DIRECTIVES)
+        if directive not in _DIRECTIVES:
+            allowed = " ".join("%" + known for known in _DIRECTIVES)
             raise LayoutError(
                 f"{{taken:{pattern}}} has the unknown directive %{directive}; allowed are {allowed}"
             )

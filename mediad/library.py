@@ -110,7 +110,7 @@ class OpenLibrary:
         root = self.tree.root
         try:
             same = root_id(root) == self._root
-            marker = _read_marker(root) if same else None
+            marker = _read_marker(root, self.name) if same else None
             flags = os.statvfs(root)
         except OSError as error:
             raise refusal(LibraryOffline, "cannot be reached", error, root) from error
@@ -140,11 +140,14 @@ class OpenLibrary:
             self._lock = -1
 
 
-def open_library(settings: config.Library, files: Files, known: str | None) -> OpenLibrary:
+def open_library(
+    settings: config.Library, files: Files, known: str | None, swapped: str | None = None
+) -> OpenLibrary:
     """Take a library: see that it is the right one, lock it, make its private folders.
 
     Args:
         known: the marker that the catalogue has for this library, None if it never knew it.
+        swapped: the marker of another one, which has swapped names with it.
 
     Raises:
         LibraryOffline: no folder, no marker where one is known, another marker.
@@ -152,7 +155,7 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         InvalidConfig: its filesystem can neither link nor rename without replacing, or `group` is wrong.
     """
     root = os.fsencode(settings.path)
-    marker = marker_there(settings, known) or bless(settings.path)
+    marker = marker_there(settings, known, swapped) or bless(settings.path)
     _private_folders(root)
     lock = lock_file(root + b"/.mediad/lock", f"library {settings.name}")
     try:
@@ -168,11 +171,11 @@ def open_library(settings: config.Library, files: Files, known: str | None) -> O
         raise
 
 
-def marker_there(settings: config.Library, known: str | None) -> str | None:
+def marker_there(settings: config.Library, known: str | None, swapped: str | None = None) -> str | None:
     """The marker of a library, by looking alone; None where there is none yet.
 
     Args:
-        known: as for `open_library`.
+        known, swapped: as for `open_library`.
 
     Raises:
         LibraryOffline: no folder, no marker where one is known, another marker.
@@ -182,7 +185,7 @@ def marker_there(settings: config.Library, known: str | None) -> str | None:
         remedy = "mount it, or make the folder" if known is None else "mount it"
         raise LibraryOffline("the folder is missing", path=root, remedy=remedy)
     try:
-        marker = _read_marker(root)
+        marker = _read_marker(root, name)
     except OSError as error:
         raise refusal(LibraryOffline, "the marker cannot be read", error, root) from error
     if marker is None:
@@ -193,7 +196,7 @@ def marker_there(settings: config.Library, known: str | None) -> str | None:
                 remedy=f"mount it; if it is there and only the marker was lost: mediactl adopt {name}",
             )
         return None
-    if known is not None and marker != known:
+    if known is not None and marker not in (known, swapped):
         raise LibraryOffline("another library is there", path=root, remedy="mount the right one")
     return marker
 
@@ -291,16 +294,17 @@ def _write_marker(root: bytes, marker: str) -> None:
         raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
 
 
-def _read_marker(root: bytes) -> str | None:
+def _read_marker(root: bytes, name: str = "") -> str | None:
+    remedy = f"if it is this library: mediactl adopt {name}" if name else ""
     try:
         with open(root + b"/.mediad/library.toml", "rb") as file:
             found = tomllib.load(file).get("id")
     except FileNotFoundError:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LibraryOffline(f"its marker is damaged: {error}", path=root) from error
+        raise LibraryOffline(f"its marker is damaged: {error}", path=root, remedy=remedy) from error
     if not isinstance(found, str):
-        raise LibraryOffline("its marker has no id", path=root)
+        raise LibraryOffline("its marker has no id", path=root, remedy=remedy)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a configuration's folders really are: filesystems, overlaps, other keepers.
+"""What a configuration's folders really are: filesystems, overlaps.
 
 The pure half of the configuration compares paths as written. Here they are compared as they are: symlinks
 are followed, and a place is known by device and inode of every ancestor and by its position inside its
@@ -12,13 +12,16 @@ import grp
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from mediad.config import Config
+from mediad.config import Config, Root, Watch
+from mediad.config.checks import contains
 from mediad.errors import printable
 from mediad.files import Files
+from mediad.synced import synchronised_below, synchroniser
 
 LEASES = frozenset({"ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 SYNCFS = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
@@ -46,9 +49,7 @@ _NETWORK = frozenset(
     }
 )
 _OCTAL = re.compile(rb"\\([0-7]{3})")
-_SYNCTHING = frozenset({".stfolder", ".stignore"})
-_NEXTCLOUD = re.compile(r"\._sync_.*\.db|\.sync_.*\.db|\.owncloudsync\.log|\.nextcloudsync\.log")
-_ENTRIES_LOOKED_AT = 10_000  # of each folder, for the marks of other keepers
+_LIMIT = 4.0  # seconds for a look at the configured folders, of which one may hang
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +137,54 @@ def _identity(path: bytes) -> str:
         files.close(fd)
 
 
+@dataclass(slots=True)
+class Findings:
+    """What the system says to a configuration: refusals and warnings."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def look_over(config: Config) -> Findings:
+    """`check_system` and `system_warnings`. Blocks, for a few seconds at most."""
+    found = Findings()
+
+    def look() -> None:
+        found.problems = check_system(config)
+        found.warnings = system_warnings(config)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(_LIMIT)
+    if not thread.is_alive():
+        return found
+    silent = "a folder does not answer (a dead mount?), so the folders could not be checked"
+    return Findings(found.problems, [silent])
+
+
 def check_system(config: Config) -> list[str]:
     """Every refusal that needs a look at the system, as `FILE:LINE: KEY: what is wrong; what is allowed`.
 
-    Can block on a network mount that hangs.
+    Can block on a network mount that hangs. What has no path, as that was wrong, is passed over.
     """
     return [*_no_folders(config), *overlaps(config), *_state(config), *_groups(config)]
 
 
-def overlaps(config: Config) -> list[str]:
-    """Watches, libraries and state directory that lie in one another on disk, of those that exist."""
-    places = {root: place for root in config.roots() if (place := locate(root.path))}
+def overlaps(config: Config, of: str = "") -> list[str]:
+    """Watches, libraries and state directory that lie in one another on disk, of those that exist.
+
+    What shows in their names already is not told again.
+
+    Args:
+        of: the key of the only watch or library that is asked for, such as "watch.inbox.path".
+    """
+    places = {root: place for root in _placed(config) if (place := locate(root.path))}
     found = []
     for first, second in combinations(places, 2):
+        if of and of not in (first.key, second.key):
+            continue
+        if contains(first.path, second.path) or contains(second.path, first.path):
+            continue
         if places[second].lies_in(places[first]):
             inner, outer = second, first
         elif places[first].lies_in(places[second]):
@@ -161,49 +197,76 @@ def overlaps(config: Config) -> list[str]:
                 config, inner.key, f"on disk it lies inside {where}; watches and libraries have to be apart"
             )
         )
-    state = locate(_existing(config.daemon.state_dir))
+    state_dir = config.daemon.state_dir
+    state = locate(_existing(state_dir)) if state_dir else None
     for root, place in places.items():
-        if state and state.lies_in(place):
+        if of not in ("", root.key):
+            continue
+        if state and state.lies_in(place) and not contains(root.path, state_dir):
             what = f'on disk it lies inside {root.kind} "{root.name}"; it has to be outside'
             found.append(_problem(config, "daemon.state_dir", what))
     return found
 
 
 def system_warnings(config: Config) -> list[str]:
-    """What is allowed and still unwise: `move` on a folder that a synchroniser keeps."""
+    """What is allowed and still unwise: `move` on a folder that a synchroniser keeps, `hardlink` between
+    filesystems.
+    """
+    unwise = {"move": _moved_from_keeper, "hardlink": _linked_across, "copy": _nothing_unwise}
     return [
-        _problem(
-            config,
-            f"watch.{watch.name}.action",
-            f'{keeper} keeps this folder, so that "move" deletes on the other devices too; "copy" does not',
-        )
+        _problem(config, f"watch.{watch.name}.action", what)
         for watch in config.watches.values()
-        if watch.action == "move" and (keeper := synchroniser(watch.path))
+        if watch.path
+        for what in unwise[watch.action](config, watch)
     ]
 
 
-def synchroniser(path: str) -> str:
-    """Who keeps `path` the same on other devices: "Syncthing", "Nextcloud" or ""."""
-    for folder in _upwards(os.path.realpath(path)):
-        for name in _names(folder):
-            if name in _SYNCTHING:
-                return "Syncthing"
-            if _NEXTCLOUD.fullmatch(name):
-                return "Nextcloud"
-    return ""
+def _moved_from_keeper(_: Config, watch: Watch) -> Iterator[str]:
+    harm = 'so that "move" deletes on the other devices too; "copy" does not'
+    if keeper := synchroniser(watch.path):
+        yield f"{keeper} keeps this folder, {harm}"
+    elif found := synchronised_below(watch.path):
+        yield f'{found[0]} keeps "{found[1]}" in it, {harm}'
+
+
+def _linked_across(config: Config, watch: Watch) -> Iterator[str]:
+    here = _stat(watch.path)
+    for name in sorted(config.libraries_of(watch)):
+        library = config.libraries.get(name)
+        there = _stat(library.path) if library and library.path else None
+        if here and there and here.st_dev != there.st_dev:
+            what = f'library "{name}" lies on another filesystem'
+            yield f'{what}, so that "hardlink" fails for every file; "copy" or "move" is allowed'
+
+
+def _nothing_unwise(_: Config, __: Watch) -> Iterator[str]:
+    yield from ()
+
+
+def _placed(config: Config) -> list[Root]:
+    return [root for root in config.roots() if root.path]
 
 
 def _no_folders(config: Config) -> Iterator[str]:
-    for root in config.roots():
-        status = _stat(root.path)
-        if status and not stat.S_ISDIR(status.st_mode):
-            yield _problem(config, root.key, f'"{root.path}" is no folder; a {root.kind} is one')
+    for root in _placed(config):
+        yield from _no_folder(config, root.key, root.path, root.kind)
+    yield from _no_folder(config, "daemon.state_dir", config.daemon.state_dir, "state directory")
+
+
+def _no_folder(config: Config, key: str, path: str, kind: str) -> Iterator[str]:
+    """What stands in the way at or above `path`, and is no folder."""
+    for place in _upwards(path):
+        if (status := _stat(place)) is not None:
+            if not stat.S_ISDIR(status.st_mode):
+                what = "is" if place == path else "lies in"
+                yield _problem(config, key, f'"{place}" is no folder; a {kind} {what} one')
+            return
 
 
 def _state(config: Config) -> Iterator[str]:
     path = config.daemon.state_dir
-    lies_on = filesystem(path)
-    if lies_on.network or lies_on.type.startswith("fuse"):
+    lies_on = filesystem(path) if path else UNKNOWN
+    if path and (lies_on.network or lies_on.type.startswith("fuse")):
         what = f'"{path}" lies on {lies_on.type}; the catalogue needs a local filesystem'
         yield _problem(config, "daemon.state_dir", what)
 
@@ -245,14 +308,6 @@ def _upwards(path: str) -> Iterator[str]:
 def _existing(path: str) -> str:
     """The nearest folder at or above `path` that exists."""
     return next((folder for folder in _upwards(path) if os.path.isdir(folder)), "/")
-
-
-def _names(folder: str) -> Iterable[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry, _ in zip(entries, range(_ENTRIES_LOOKED_AT), strict=False)]
-    except OSError:
-        return ()
 
 
 def locate(path: str) -> Location | None:

@@ -32,18 +32,17 @@ from mediad.ingest.health import Health
 from mediad.ingest.pipeline import Pipeline
 from mediad.lock import lock_file
 from mediad.notify import Manager
-from mediad.roots import check_system, system_warnings
+from mediad.roots import look_over
 from mediad.steering.daemon import Daemon
 from mediad.steering.importing import Importer
 from mediad.store import backup, journal
 from mediad.store.backup import open_at_start
 from mediad.store.backups import Backups
-from mediad.store.database import Database
+from mediad.store.database import Database, has_room
 from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
 _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
-_CHECK_LIMIT = 4.0  # seconds for a look at the configured folders, of which one may hang
 _YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
 _LAST = 19  # nice(2) of those that look at library files in the background
 _ANALYSIS = 120.0  # seconds that they may take for a file, besides what reading it takes; a long film does
@@ -112,21 +111,10 @@ def _checked(config: Config) -> list[str]:
     Raises:
         InvalidConfig: the daemon must not run like this.
     """
-    problems: list[str] = []
-    warnings = list(config.warnings)
-
-    def look() -> None:
-        problems.extend(check_system(config))
-        warnings.extend(system_warnings(config))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(_CHECK_LIMIT)
-    if thread.is_alive():
-        return [*warnings, "a folder does not answer (a dead mount?), so the folders could not be checked"]
-    if problems:
-        raise InvalidConfig(problems)
-    return warnings
+    found = look_over(config)
+    if found.problems:
+        raise InvalidConfig(found.problems)
+    return [*config.warnings, *found.warnings]
 
 
 def _raise_descriptor_limit() -> None:
@@ -188,13 +176,19 @@ class _Life:
         self._reloading = anyio.Lock()
         self._is_ready = anyio.Event()
         self.pipeline = Pipeline(config, Files(), self._clock, database, pool, last_id, lambda: self.stopping)
+        catalogue = Path(config.daemon.state_dir, "catalogue.db")
+        database.writable = lambda: not self._may_wait() or has_room(catalogue)
         self.health = Health(
             self.pipeline.serving,
             self.pipeline.tracker,
             self._clock,
-            lambda: any(shelf.looking.locked() for shelf in self.pipeline.shelves),
+            lambda: database.starved or any(shelf.looking.locked() for shelf in self.pipeline.shelves),
             lambda name, error: self.pipeline.events.publish("watch", name=name, state="error", reason=error),
         )
+
+    def _may_wait(self) -> bool:
+        """Can it be waited for room, as whoever starts, stops or runs it once would not?"""
+        return self._is_ready.is_set() and not self.stopping and not self.pipeline.stages.once
 
     @property
     def uptime(self) -> float:
@@ -268,7 +262,7 @@ class _Life:
         log.setLevel(new.daemon.log_level.upper())
         self.refused = 0
         changes = differences(old, new)
-        for change in changes:
+        for change in changes or ("nothing has changed",):
             log.info("reloaded: %s", change)
         for warning in warnings:
             log.warning("%s", warning)

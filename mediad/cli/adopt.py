@@ -22,9 +22,10 @@ def adopt(client: Client, library: str, *, dry_run: bool, as_json: bool) -> int:
     """Have a library's own files catalogued; returns 0.
 
     Args:
-        library: a name, or a path with a slash in it.
+        library: a name, or a path: with a slash in it, "." or "..".
     """
-    named = path_fields("path", absolute(library)) if "/" in library else {"library": library}
+    is_path = "/" in library or library in (".", "..")
+    named = path_fields("path", absolute(library)) if is_path else {"library": library}
     progress = Progress(quiet=as_json)
     reply: Reply = {}
     try:

@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else argv
     arguments = _parser(given[0] if given else "").parse_args(_shifts_joined(given))
+    if misuse := dispatch.misuse(arguments):
+        complain(f"mediactl: {misuse}")
+        return _USAGE
     try:
         with Client.connect(_sockets(arguments)) as client:
             code: int = arguments.command(client, arguments)
@@ -151,7 +154,7 @@ _SHARED = (
 
 
 def _commands() -> list[_Command]:
-    names = _option("names", metavar="NAME", nargs="*", type=_text, help="watch or library")
+    names = _option("names", metavar="NAME", nargs="*", type=_name, help="watch or library")
     paths = _option("paths", metavar="PATH", nargs="+", type=_path)
     dry_run = _option("-n", "--dry-run", action="store_true", help="only say what would happen")
     changing = (dry_run, _option("-y", "--yes", action="store_true", help="do it without asking"))
@@ -166,7 +169,7 @@ def _commands() -> list[_Command]:
             "pause",
             dispatch.pause,
             "take no new files, from everything or from these watches and libraries",
-            [names, _option("--for", dest="seconds", metavar="TIME", type=_duration, help='such as "2h"')],
+            [names, _option("--for", dest="seconds", metavar="TIME", type=_span, help='such as "2h"')],
         ),
         _Command("resume", dispatch.resume, "end pauses, all of them or these", [names]),
         _Command("reload", dispatch.reload, "read the configuration anew, all or nothing"),
@@ -183,7 +186,7 @@ def _commands() -> list[_Command]:
             "copy a card or folder in, once; the source is not touched",
             [
                 paths,
-                _option("--library", metavar="NAME", type=_text, help="where to; default: the only one"),
+                _option("--library", metavar="NAME", type=_name, help="where to; default: the only one"),
                 _option("--label", metavar="TEXT", type=_text, help="for the layout's {label}"),
                 dry_run,
             ],
@@ -242,7 +245,7 @@ def _commands() -> list[_Command]:
             "move library files to where today's rules and dates put them",
             [
                 _option("paths", metavar="PATH", nargs="*", type=_path),
-                _option("--library", metavar="NAME", type=_text, help="all of this library"),
+                _option("--library", metavar="NAME", type=_name, help="all of this library"),
                 *changing,
             ],
         ),
@@ -254,7 +257,7 @@ def _commands() -> list[_Command]:
                 paths,
                 _option("--set", dest="when", metavar="WHEN", type=_when, help='such as "2021-07-10 20:39"'),
                 _option("--shift", metavar="SPAN", type=_shift, help='such as "-1:00" (an hour) or "2d"'),
-                _option("--use", metavar="SOURCE", type=_text, help="exif, filename, ... or a field's name"),
+                _option("--use", metavar="SOURCE", type=_name, help="exif, filename, ... or a field's name"),
                 _option("--reset", action="store_true", help="back to what the files tell"),
                 *changing,
             ],
@@ -297,6 +300,13 @@ def _duration(text: str) -> float:
     return _read(duration, text)
 
 
+def _span(text: str) -> float:
+    seconds = _duration(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f'"{text}" is no time at all')
+    return seconds
+
+
 def _since(text: str) -> str:
     from mediad.cli.quantities import since
 
@@ -326,6 +336,12 @@ def _text(text: str) -> str:
     if not text.isprintable():  # which bytes that are no text are not, either
         raise argparse.ArgumentTypeError(f"{text!a} has characters that no name has")
     return text
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, which no name is")
+    return _text(text)
 
 
 def _path(text: str) -> str:

@@ -8,12 +8,9 @@ from datetime import date as day_of
 from datetime import datetime, time
 
 from mediad.cli.deeds import Deed, How, Parameters, carry_out
-from mediad.cli.output import complain
 from mediad.cli.paths import absolute
 from mediad.control.client import Client
 from mediad.control.protocol import paths_parameters
-
-_USAGE = 2
 
 # The year comes first: of 10/7/2021 nobody knows which is the month.
 _WHEN = re.compile(
@@ -44,13 +41,11 @@ def date(
     Args:
         when: as `when` returns it. shift: seconds. use: a source, or a field's own name.
         reset: the date that the files themselves tell.
+        Just one of these four is asked for.
 
     Returns:
-        as `deeds.carry_out`; 2 where not just one of these is asked for.
+        as `deeds.carry_out`.
     """
-    if [when is not None, shift is not None, use is not None, reset].count(True) != 1:
-        complain("mediactl: date needs one of --set, --shift, --use and --reset")
-        return _USAGE
     parameters: Parameters = {
         **paths_parameters([absolute(path) for path in arguments]),
         "set": when,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-from mediad.cli.output import complain
 from mediad.control.client import Client
 
 TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from mediad.cli.deeds import How
 
 _Arguments = argparse.Namespace
-_USAGE = 2
+
+
+def misuse(arguments: _Arguments) -> str:
+    """What is wrong between arguments that are right by themselves, "" for nothing: needs no daemon."""
+    asked = _ASKED.get(arguments.command)
+    return asked(arguments) if asked else ""
 
 
 def _json(arguments: _Arguments) -> bool:
@@ -140,10 +145,21 @@ def trash(client: Client, arguments: _Arguments) -> int:
     return trash(client, arguments.paths, how=_how(arguments))
 
 
+def _refile_asked(arguments: _Arguments) -> str:
+    either = bool(arguments.paths) != (arguments.library is not None)
+    return "" if either else "refile needs either paths or --library"
+
+
 def refile(client: Client, arguments: _Arguments) -> int:
     from mediad.cli.undo import refile
 
     return refile(client, arguments.paths, library=arguments.library, how=_how(arguments))
+
+
+def _date_asked(arguments: _Arguments) -> str:
+    ways = (arguments.when, arguments.shift, arguments.use, arguments.reset or None)
+    one = sum(way is not None for way in ways) == 1
+    return "" if one else "date needs one of --set, --shift, --use and --reset"
 
 
 def date(client: Client, arguments: _Arguments) -> int:
@@ -160,17 +176,20 @@ def date(client: Client, arguments: _Arguments) -> int:
     )
 
 
+def _duplicates_asked(arguments: _Arguments) -> str:
+    if arguments.prune and arguments.similar:
+        return "--prune moves exact copies only; look-alikes are yours to judge"
+    pruning = arguments.under is not None or arguments.keep or arguments.dry_run or arguments.yes
+    if pruning and not arguments.prune:
+        return "--under, --keep, -n and -y belong to duplicates --prune"
+    return ""
+
+
 def duplicates(client: Client, arguments: _Arguments) -> int:
     if arguments.prune:
-        if arguments.similar:
-            complain("mediactl: --prune moves exact copies only; look-alikes are yours to judge")
-            return _USAGE
         from mediad.cli.undo import prune
 
         return prune(client, under=arguments.under, keep=arguments.keep, how=_how(arguments))
-    if arguments.under is not None or arguments.keep or arguments.dry_run or arguments.yes:
-        complain("mediactl: --under, --keep, -n and -y belong to duplicates --prune")
-        return _USAGE
     from mediad.cli.tell import duplicates
 
     return duplicates(client, as_json=_json(arguments), similar=arguments.similar)
@@ -182,10 +201,12 @@ def _how(arguments: _Arguments) -> How:
     return How(arguments.dry_run, arguments.yes, _json(arguments), _called(arguments))
 
 
+def _verify_asked(arguments: _Arguments) -> str:
+    several = sum(map(bool, (arguments.paths, arguments.accept, arguments.resume))) > 1
+    return "verify takes paths, --accept or --resume, one of them" if several else ""
+
+
 def verify(client: Client, arguments: _Arguments) -> int:
-    if sum(map(bool, (arguments.paths, arguments.accept, arguments.resume))) > 1:
-        complain("mediactl: verify takes paths, --accept or --resume, one of them")
-        return _USAGE
     from mediad.cli.verify import verify
 
     return verify(
@@ -207,3 +228,12 @@ def monitor(client: Client, arguments: _Arguments) -> int:
     from mediad.cli.follow import monitor
 
     return monitor(client, as_json=_json(arguments))
+
+
+_ASKED: dict[object, Callable[[_Arguments], str]] = {
+    refile: _refile_asked,
+    date: _date_asked,
+    duplicates: _duplicates_asked,
+    verify: _verify_asked,
+}
+"""By command, what tells whether its arguments go together."""

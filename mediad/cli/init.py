@@ -12,9 +12,10 @@ from mediad.cli.output import say
 from mediad.cli.settings import SYSTEM_FILE, home, user_file
 from mediad.cli.template import Paths, render
 from mediad.config import parse
-from mediad.errors import CannotCreate, LibraryReadOnly, printable
+from mediad.errors import CannotCreate, InvalidConfig, LibraryReadOnly, printable
 from mediad.library import PRIVATE, bless
-from mediad.roots import check_system, synchroniser
+from mediad.roots import check_system
+from mediad.synced import folders_below, synchroniser
 
 _SYSTEM = Paths("/srv/mediad/inbox", "/srv/mediad/library", "/var/lib/mediad")
 _SERVICE = "mediad"  # the user and the group of the system service
@@ -30,18 +31,25 @@ def init(config: str | None, *, watch: str | None, library: str | None, system: 
         watch, library: folders, relative ones to the working directory; None: the usual ones.
 
     Raises:
-        CannotCreate: the file is there already, or it or a folder cannot be made.
-        InvalidConfig: watch and library cannot go together.
+        CannotCreate: the file is there already, it or a folder cannot be made, or watch and library cannot go
+            together.
     """
-    watch = os.path.abspath(watch) if watch else None
-    library = os.path.abspath(library) if library else None
+    watch, library = (
+        os.path.abspath(os.path.expanduser(path)) if path else None for path in (watch, library)
+    )
     file = os.path.abspath(_target(config, system=system))
     if os.path.lexists(file):
         raise _there_already(file)
     synced = [] if system else [path for path in _syncthing_folders(home()) if path != watch]
     text = render(_paths(watch, library, synced, system=system))
-    settings = parse(text, file=file, env=os.environ, home=home())
+    try:
+        settings = parse(text, file=file, env=os.environ, home=home())
+    except InvalidConfig as error:
+        raise CannotCreate(str(error)) from None
     pictures = _pictures()
+    for root in settings.roots():
+        if os.path.lexists(root.path) and not os.path.isdir(root.path):
+            raise CannotCreate(f"is no folder; a {root.kind} is one", path=root.path)
     for root in settings.roots():
         made = _make_folder(root.path, root.kind)
         if system and made and (user := _service_user()) is not None:
@@ -181,22 +189,6 @@ def _notes(synced: list[str], watches: list[str]) -> Iterator[str]:
 
 def _syncthing_folders(top: str) -> Iterator[str]:
     """Folders with Syncthing's mark, not far below `top`."""
-    level = [top] if top else []
-    left = _MOST_FOLDERS
-    for _ in range(_DEEPEST):
-        level = [folder for parent in level for folder in _folders(parent)][:left]
-        left -= len(level)
-        yield from (folder for folder in level if os.path.lexists(os.path.join(folder, ".stfolder")))
-
-
-def _folders(path: str) -> list[str]:
-    """The folders in `path` that are not hidden, by name; none where it cannot be read."""
-    try:
-        with os.scandir(path) as entries:
-            return sorted(
-                entry.path
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            )
-    except OSError:
-        return []
+    for folder in folders_below(top, _DEEPEST, _MOST_FOLDERS) if top else ():
+        if os.path.lexists(os.path.join(folder, ".stfolder")):
+            yield folder

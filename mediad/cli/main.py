@@ -105,13 +105,14 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     from mediad.cli.settings import load
-    from mediad.roots import check_system, system_warnings
+    from mediad.roots import look_over
 
     config, file = load(_config(arguments), overrides=dict(arguments.set))
-    for warning in (*config.warnings, *system_warnings(config)):
+    found = look_over(config)
+    for warning in (*config.warnings, *found.warnings):
         complain(f"warning: {printable(warning)}")
-    if problems := check_system(config):
-        raise InvalidConfig(problems)
+    if found.problems:
+        raise InvalidConfig(found.problems)
     say(f"{printable(file)}: no problems; watches: {len(config.watches)}, libraries: {len(config.libraries)}")
     return 0
 

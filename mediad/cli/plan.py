@@ -31,7 +31,7 @@ _WORDS = (
     ("known", "{} dealt with before"),
     ("settling", "{} not at rest yet"),
     ("held", "{} held: the library is offline, full or read-only"),
-    ("failed", "{} that cannot be read"),
+    ("failed", "{} that cannot be read or hard-linked"),
 )
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 

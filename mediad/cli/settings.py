@@ -6,8 +6,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 
-from mediad.config import Config, parse
+from mediad.config import Config, parse_all
 from mediad.errors import InvalidConfig, printable
+from mediad.roots import look_over
 
 SYSTEM_FILE = "/etc/mediad/config.toml"
 _LARGEST = 4 * 1024 * 1024  # bytes; no configuration, but what /dev/zero would fill memory with
@@ -52,7 +53,10 @@ def load(
         InvalidConfig: there is none, it cannot be read, or it is wrong.
     """
     file = os.path.abspath(find(given, env))
-    return parse(_read(file), file=file, env=env, home=home(), overrides=overrides), file
+    config, problems = parse_all(_read(file), file=file, env=env, home=home(), overrides=overrides)
+    if problems:  # then nobody else looks for those that only the system shows
+        raise InvalidConfig([*problems, *look_over(config).problems])
+    return config, file
 
 
 def _places(env: Mapping[str, str]) -> Iterator[str]:

@@ -83,11 +83,8 @@ def refile(client: Client, arguments: Sequence[str], *, library: str | None, how
     """Move library files to where today's rules and dates put them: these, or a library's.
 
     Returns:
-        as `deeds.carry_out`; 2 where both files and a library are named, or neither.
+        as `deeds.carry_out`.
     """
-    if bool(arguments) == (library is not None):
-        complain("mediactl: refile needs either paths or --library")
-        return _USAGE
     paths = paths_parameters([absolute(path) for path in arguments]) if arguments else {}
     deed = Deed(
         "Refile",

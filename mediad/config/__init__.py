@@ -4,7 +4,7 @@
 `checks` looks at what is wrong between them.
 """
 
-from mediad.config.parse import parse
+from mediad.config.parse import parse, parse_all
 from mediad.config.schema import (
     Config,
     Daemon,
@@ -35,6 +35,7 @@ __all__ = [
     "format_duration",
     "format_size",
     "parse",
+    "parse_all",
     "parse_duration",
     "parse_size",
 ]

@@ -9,6 +9,7 @@ from mediad.config.keys import nearest
 from mediad.config.report import Report
 from mediad.config.schema import Config, Library, Root, Rule, Watch
 from mediad.layout import Layout
+from mediad.media.origin import ORIGINS
 
 
 def check(config: Config, report: Report) -> None:
@@ -72,6 +73,10 @@ def _check_rule(rule: Rule, index: int, config: Config, report: Report) -> None:
         report.wrong(path, "does nothing; library, layout or ignore = true is needed")
     if config.watches and not any(rule.may_match_watch(name) for name in config.watches):
         report.warn((*path, "match"), f"fits no watch; there are {', '.join(config.watches)}")
+    for origin in dict(rule.match).get("origin", ()):
+        if not set("*?[").intersection(origin) and origin.casefold() not in ORIGINS:
+            known = sorted(ORIGINS - {""})
+            report.warn((*path, "match"), f'there is no origin "{origin}"; {nearest(origin, known)}')
     if rule.layout:
         _check_extension(rule.layout, (*path, "layout"), report)
 

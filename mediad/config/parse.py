@@ -60,12 +60,25 @@ def parse(
     Raises:
         InvalidConfig: every problem, each as `FILE:LINE: KEY: what is wrong; what is allowed`.
     """
+    config, problems = parse_all(text, file=file, env=env, home=home, overrides=overrides)
+    if problems:
+        raise InvalidConfig(problems)
+    return config
+
+
+def parse_all(
+    text: str, *, file: str, env: Mapping[str, str], home: str, overrides: Mapping[str, str] = _NOTHING
+) -> tuple[Config, list[str]]:
+    """Like `parse`, for somebody who looks on: what could be read, and every problem.
+
+    Where there are problems, defaults stand in for what is wrong, and a path may be empty.
+
+    Raises:
+        InvalidConfig: it is no TOML.
+    """
     data, lines = _load(text, file)
     report = Report(file, lines)
-    config = _Parser(data, report, env, home, overrides).config()
-    if report.problems:
-        raise InvalidConfig(report.problems)
-    return config
+    return _Parser(data, report, env, home, overrides).config(), report.problems
 
 
 def _load(text: str, file: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
@@ -98,7 +111,7 @@ class _Parser:
         self._outside = outside_values(env, overrides)
 
     def config(self) -> Config:
-        """What could be read; of use only if the report has no problems."""
+        """What could be read, with defaults in place of what is wrong."""
         self._check_tables()
         libraries = {name: Library(name, **values) for name, values in self._many("library", LIBRARY)}
         watches = [self._watch(name, values, libraries) for name, values in self._many("watch", WATCH)]

@@ -6,11 +6,13 @@ if they mean the same, wherever their keys stand, so that a reload can compare t
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import Literal
 
 from mediad.layout import Layout
@@ -20,6 +22,8 @@ KINDS = ("photo", "raw", "video", "audio")
 DATE_SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename")
 HOOK_EVENTS = ("quarantined", "offline", "full", "changed")
 MATCH_KEYS = ("watch", "path", "name", "kind", "origin", "camera")
+
+_ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,14 @@ class Rule:
     def matches(self, subject: Mapping[str, str]) -> bool:
         """True if every glob's key fits `subject` (by `MATCH_KEYS`; a missing one is ""), case aside.
 
-        `*` also crosses folders in `path`, which is the file's path below its watch.
+        In `path`, which is the file's path below its watch, `*` also crosses folders, `**/` also stands for
+        none, and a slash at the beginning for the watch.
         """
-        return all(_any_fits(globs, subject.get(key, "")) for key, globs in self.match)
+        return all(
+            _any_fits(globs, text) or (key == "path" and _any_fits(globs, "/" + text))
+            for key, globs in self.match
+            for text in [subject.get(key, "")]
+        )
 
     def may_match_watch(self, name: str) -> bool:
         """True if files of the watch `name` can fit."""
@@ -211,4 +220,11 @@ class Config:
 
 def _any_fits(globs: tuple[str, ...], text: str) -> bool:
     folded = text.casefold()
-    return any(fnmatchcase(folded, glob.casefold()) for glob in globs)
+    return any(_pattern(glob).match(folded) for glob in globs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _pattern(glob: str) -> re.Pattern[str]:
+    """A glob, case aside, whose `**/` also stand for no folder."""
+    parts = [translate(part)[:-2] for part in _ANY_FOLDERS.split(glob.casefold())]  # without their ends
+    return re.compile("(?s:.*/)?".join(parts) + r"\Z")

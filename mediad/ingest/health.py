@@ -60,10 +60,10 @@ class Health:
 
     def hung(self, name: str) -> str:
         """What hangs in a watch, "" if nothing does."""
-        since = self._hung.get(name)
-        if since is None:
-            return ""
-        return f"no progress for {self._clock.monotonic() - since:.0f} s: a disk or mount is slow or hangs"
+        since, served = self._hung.get(name), self._serving.get(name)
+        if since is None or served is None or not any(lane.busy for lane in served.lanes):
+            return ""  # of what has gone on meanwhile the next look says so
+        return f"hung: no progress for {self._clock.monotonic() - since:.0f} s (slow or dead disk or mount?)"
 
     async def keep(self) -> None:
         """Go on looking."""
@@ -79,7 +79,7 @@ class Health:
             since = self._look_at(name, served, now)
             if since is not None and name not in self._hung:
                 self._hung[name] = since
-                log.warning("watch %s %s", name, self.hung(name))
+                log.warning("watch %s is %s", name, self.hung(name))
                 self._changed(name, self.hung(name))
             elif since is None and self._hung.pop(name, None) is not None:
                 log.info("watch %s goes on", name)

@@ -27,7 +27,7 @@ from mediad.media.dates import DateRules
 from mediad.media.formats import Format, claimed, is_common
 from mediad.media.kind import HEAD_BYTES, sniff
 from mediad.media.reading import File
-from mediad.media.whole import ends_whole
+from mediad.media.whole import looks_unfinished
 from mediad.media.wire import READING_FAILED
 from mediad.media.zone import date_settings
 from mediad.model import Facts, FileType, Held, Identity, MediaSet, Result, Settled, Sighting, Stat, Unplanned
@@ -380,7 +380,7 @@ class Identifier:
         if sighting.unparsed or not place.clocks_agree or sighting.rest >= grace:
             return
         age = self._rested(sighting)
-        if age < grace and ends_whole(form, self._reader(fd), sighting.stat.size) is False:
+        if age < grace and looks_unfinished(form, self._reader(fd), sighting.stat.size):
             raise self._not_for(grace, age, sighting, "its end was missing, so it was waited for longer")
 
     def _reader(self, fd: int) -> Callable[[int, int], bytes]:

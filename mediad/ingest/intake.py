@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import apsw
 
-from mediad.ingest.roster import Roster
+from mediad.ingest.roster import Entry, Roster
 from mediad.ingest.serving import Served, Serving
 from mediad.ingest.stages import Stages
 from mediad.media import companions
@@ -26,7 +26,7 @@ from mediad.store import catalogue
 _BATCH = 32  # settled groups that are identified together
 _LARGE = 16 << 20  # bytes from which a file takes the lane for large ones, alone
 _SETTLING = 20_000  # files of one watch that may wait for quiet before its scan waits
-_BACK_OFF = 300.0  # seconds before a file that failed is tried again
+_BACK_OFF = 1.0, 300.0  # seconds at the least and at the most before a file that failed is tried again
 
 
 class _Chunk(NamedTuple):
@@ -88,6 +88,21 @@ class Intake:
             self.arriving -= 1
             raise
 
+    async def miss(self, watch: str) -> None:
+        """Files that failed, and that a look at the whole folder did not show, are looked for once more."""
+        failed = await self._stages.database.run(functools.partial(catalogue.failed_in, watch=watch))
+        if not failed or (served := self._serving.get(watch)) is None or served.retiring:
+            return
+        paths = [one.path for one in failed]
+        try:
+            seen, _ = await anyio.to_thread.run_sync(self._roster[watch].folder.look, paths)
+        except OSError:  # the root went away just now; its watcher tells
+            return
+        here = {one.path for one in seen}
+        left = [one for one in failed if one.path not in here and not self._stages.tracker.knows(one)]
+        self._stages.tracker.observe(left, self._stages.clock.monotonic())
+        self.wake()
+
     async def settle(self) -> None:
         while True:
             with anyio.move_on_after(self._patience()):
@@ -139,7 +154,7 @@ class Intake:
             rest = [
                 one for one in rest if one.again or self._stages.tracker.knows(one)
             ]  # they may land meanwhile
-            ask = functools.partial(self._ask_about, asked, entry.local)
+            ask = functools.partial(self._ask_about, asked, entry)
             unknown, again = await self._stages.database.run(ask)
             if chunk.by_scan and served.watcher is not None:
                 served.watcher.found_by_scan += len(unknown)
@@ -153,12 +168,13 @@ class Intake:
         return [*fresh, *rest]
 
     def _ask_about(
-        self, asked: Sequence[Sighting], local: bool, connection: apsw.Connection
+        self, asked: Sequence[Sighting], entry: Entry, connection: apsw.Connection
     ) -> tuple[list[Sighting], set[bytes]]:
         """What is not known, and the paths that have to be looked at again."""
         now = self._stages.clock.micros()
         since = self.configured if self.configured <= now else 0  # else the clock has been set back
-        retry_since = max(since, now - int(_BACK_OFF * 1e6))
+        retry_since = max(since, now - int(_back_off(entry.settings.rescan) * 1e6))
+        local = entry.local
         unknown: list[Sighting] = []
         again: set[bytes] = set()
         for sighting in asked:
@@ -173,6 +189,12 @@ class Intake:
             if not companions.is_companion_name(sighting.path):
                 again.update(catalogue.orphans_beside(connection, sighting.watch, sighting.path))
         return unknown, again
+
+
+def _back_off(rescan: float) -> float:
+    """Seconds before a file that failed is tried again: the next rescan tries it, however short it is."""
+    least, most = _BACK_OFF
+    return min(most, max(least, rescan / 2))
 
 
 def _with_stories(sightings: Sequence[Sighting], connection: apsw.Connection) -> list[Sighting]:

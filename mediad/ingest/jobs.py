@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from mediad.errors import LibraryMoved
+from mediad.errors import LibraryMoved, PrincipalComing
 from mediad.ingest import moves
 from mediad.ingest.group import Job, Task, private_name
 from mediad.ingest.kin import WINDOW
-from mediad.ingest.plan import Planner, Waits
+from mediad.ingest.plan import Waits
 from mediad.ingest.stages import Stages
 from mediad.media import siblings
 from mediad.model import Held, Plan
@@ -39,8 +39,8 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
             jobs.append(Job(held, Plan(held.set, ()), []))  # dealt with before, under other times
             continue
         try:
-            plan = _planned(stages.planner, held, world)
-        except LibraryMoved as error:
+            plan = _planned(stages, held, world)
+        except (LibraryMoved, PrincipalComing) as error:
             jobs.append(Job(held, Plan(held.set, ()), [], error=error))
             continue
         if isinstance(plan, Waits):
@@ -50,9 +50,12 @@ def plan_group(stages: Stages, lane: Lane, helds: Sequence[Held], connection: ap
     return jobs
 
 
-def _planned(planner: Planner, held: Held, world: CatalogueWorld) -> Plan | Waits:
-    if held.set.principal.facts.kind == "sidecar":
-        return planner.plan_companion(held.set.principal, world, held.avoid)
+def _planned(stages: Stages, held: Held, world: CatalogueWorld) -> Plan | Waits:
+    planner, principal = stages.planner, held.set.principal
+    if principal.facts.kind == "sidecar":
+        if stages.tracker.expects(principal.sighting):
+            raise PrincipalComing("what it belongs to is not filed yet")
+        return planner.plan_companion(principal, world, held.avoid)
     return planner.plan(siblings.dated(held.set, world.shots), world, held.avoid)
 
 

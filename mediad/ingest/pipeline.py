@@ -24,7 +24,6 @@ from mediad.config import Config
 from mediad.events import Events
 from mediad.files import Files
 from mediad.ingest import witnesses
-from mediad.ingest.folder import Folder
 from mediad.ingest.gates import Gates
 from mediad.ingest.identify import Identifier
 from mediad.ingest.intake import Intake
@@ -96,7 +95,7 @@ class Pipeline:
             self._index,
             self._recovered,
             self._library_changed,
-            self._in_hand,
+            lambda step: self.recorder.in_hand(step),
             stopping,
         )
         self.tracker = Tracker(companions.gathering, lambda name: self.roster.places[name].settle)
@@ -136,6 +135,7 @@ class Pipeline:
         self.gatherer = Gatherer(self.stages, self.relocator)
         self.expirer = Expirer(lambda: self.config, self.shelves, database, self.relocator, clock)
         self.imports: set[str] = set()  # the keys of those that are running
+        self._ill: set[str] = set()  # watches that the log has an error of
         self.intake = Intake(self.serving, self.roster, self.stages, clock.micros())
         self.verifier = Verifier(self, stopping)
         self.analyser = Analyser(self, stopping)
@@ -147,12 +147,6 @@ class Pipeline:
         return self.roster[name].identity if name in self.roster else ""
 
     def _watcher(self, name: str) -> Watcher:
-        async def arrived() -> tuple[Folder, bool]:
-            look = functools.partial(filesystem, self.roster.settings[name].path)
-            system = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
-            entry = self.roster.refresh(name, system)
-            return entry.folder, entry.poll
-
         entry = self.roster[name]
         return Watcher(
             entry.folder,
@@ -162,7 +156,8 @@ class Pipeline:
             poll=entry.poll,
             rescan=entry.settings.rescan,
             settle=entry.place.settle,
-            arrived=arrived,
+            arrived=functools.partial(self.serving.arrived, name),
+            looked=functools.partial(self.intake.miss, name),
         )
 
     async def run(self, *, once: bool, ready: Callable[[], None]) -> None:
@@ -273,8 +268,9 @@ class Pipeline:
         Once begun it is not cancelled.
         """
         with anyio.CancelScope(shield=True):
-            names = [*config.watches, *config.libraries]
-            await self.pauses.reconfigured(names, _renamed(self.config, config))
+            await self.pauses.reconfigured(
+                [*config.watches, *config.libraries], _renamed(self.config, config)
+            )
             self.config = self.planner.config = config  # from here to the next await all changes at once
             self.shelves.adopt(config)
             self.serving.adopt(config)
@@ -298,6 +294,7 @@ class Pipeline:
                 self._recall(served)
         for name in names:
             self.events.publish("pause", name=name)
+            log.info("%s paused", f"{name} is" if name else "everything is")
         self._nudge()
 
     def _recall(self, served: Served) -> None:
@@ -345,6 +342,10 @@ class Pipeline:
     def _watch_changed(self, watch: str, state: State, error: str) -> None:
         if error:
             log.warning("watch %s is %s: %s", watch, state, error)
+            self._ill.add(watch)
+        elif state == "watching" and watch in self._ill:
+            log.info("watch %s is watching again", watch)
+            self._ill.remove(watch)
         else:
             log.debug("watch %s is %s", watch, state)
         self.events.publish("watch", name=watch, state=state, reason=error)
@@ -354,10 +355,9 @@ class Pipeline:
         self.events.publish("library", name=shelf.settings.name, state=shelf.state, reason=shelf.error)
         self.verifier.wake()
         self.gatherer.retry()
+        if shelf.online and not shelf.cramped:
+            self.tracker.hasten(self.clock.monotonic())
         self._nudge()
-
-    def _in_hand(self, step: int) -> bool:
-        return self.recorder.in_hand(step)
 
     def _nudge(self) -> None:
         self.intake.look_again()

@@ -198,9 +198,9 @@ class Planner:
         subject = subject_of(principal, watch) if self.config.rules else {}
         for number, rule in enumerate(self.config.rules, 1):
             if rule.matches(subject):
-                library = rule.library or watch.library
-                layout = rule.layout or self._layout(library, principal)
-                return Place(library, layout, f"rule {number}: {layout.text}", rule.ignore)
+                layout = rule.layout or self._layout(rule.library or watch.library, principal)
+                why = f"rule {number}" if rule.ignore else f"rule {number}: {layout.text}"
+                return Place(rule.library or watch.library, layout, why, rule.ignore)
         layout = self._layout(watch.library, principal)
         return Place(watch.library, layout, f"library {watch.library}: {layout.text}")
 
@@ -228,7 +228,7 @@ class Planner:
                 place.library,
                 _QUARANTINE + member.name,
                 "unreadable",
-                member.facts.unreadable or f"belongs to {media.principal.name!a}: {reason}",
+                member.facts.unreadable or f"belongs to {printable(media.principal.name)}: {reason}",
             )
             for member in media.members
         )

@@ -10,7 +10,7 @@ import functools
 import itertools
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -30,13 +30,15 @@ from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.roster import Entry, Roster, library_folder
 from mediad.library import Capabilities, OpenLibrary, marker_there, see_room
 from mediad.media import companions, siblings
-from mediad.model import Held, Plan, Result, Settled, Sighting
+from mediad.model import Held, Plan, Result, Settled, Sighting, Step
 from mediad.store import catalogue, times
 from mediad.store.database import Database
+from mediad.store.swapped import expected
 from mediad.store.world import CatalogueWorld
 from mediad.workers import WorkerPool
 
 _BATCH = 32
+_APART = "cannot be hard-linked: its library lies on another filesystem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ class Preview:
         for forecast in unread:
             yield forecast
         known, groups = await self._database.run(functools.partial(self._sort_out, sightings))
-        for sighting in known:
-            yield self._told(sighting, "known", "dealt with before; it stays where it is")
+        for sighting, why in known:
+            yield self._told(sighting, "known", why)
         for start in range(0, len(groups), _BATCH):
             for forecast in await self._batch(groups[start : start + _BATCH]):
                 yield forecast
@@ -124,7 +126,9 @@ class Preview:
         for name, settings in self._config.libraries.items():
             try:
                 await self._open_library(name, settings)
-            except (OSError, MediadError) as error:
+            except OSError as error:
+                self._held[name] = error.strerror or str(error)
+            except MediadError as error:
                 self._held[name] = printable(str(error))
 
     async def _open_library(self, name: str, settings: Library) -> None:
@@ -134,21 +138,22 @@ class Preview:
             OSError, LibraryOffline, ...: it takes nothing now, which says why; what it has may be known.
         """
         tree = Tree(self._files, os.fsencode(settings.path))
-        expected = await self._database.run(functools.partial(_expected, name=name))
-        marker = await anyio.to_thread.run_sync(marker_there, settings, expected)
+        asked = functools.partial(expected, library=settings, configured=self._config.libraries.values())
+        _, known, swapped = await self._database.run(asked)
+        marker = await anyio.to_thread.run_sync(marker_there, settings, known, swapped)
         library = await anyio.to_thread.run_sync(
             OpenLibrary, settings, tree, marker or "", -1, Capabilities(True, True, False), None
         )
-        known = await self._database.run(
+        row = await self._database.run(
             functools.partial(
                 catalogue.remember_library, name=name, marker=marker or f"preview of {name}", path=tree.root
             )
         )
-        if not known.indexed:
+        if not row.indexed:
             await witnesses.index(
-                library_folder(tree, self._clock), known.id, self._database, self._clock, never
+                library_folder(tree, self._clock), row.id, self._database, self._clock, never
             )
-        self._libraries[name] = (known.id, library)
+        self._libraries[name] = (row.id, library)
         await anyio.to_thread.run_sync(see_room, settings)
 
     def _starts(self, paths: Sequence[bytes]) -> Mapping[str, list[bytes]]:
@@ -175,7 +180,7 @@ class Preview:
     def _look(
         self, entry: Entry, starts: Sequence[bytes], *, asked: bool
     ) -> tuple[list[Sighting], list[Forecast]]:
-        """What is below `starts`, and what of it cannot be read.
+        """What is below `starts`, and what of it cannot be read or is excluded with its folder.
 
         Raises:
             SourceGone, NotPermitted: a start that was `asked` for cannot be read.
@@ -200,23 +205,25 @@ class Preview:
             Forecast(entry.tree.absolute(path), Result.FAILED, None, f"cannot be read: {why}")
             for path, why in errors.items()
         ]
-        return list({sighting.path: sighting for sighting in seen}.values()), unread
+        return list({sighting.path: sighting for sighting in seen}.values()), [*unread, *_shut(entry, starts)]
 
     def _sort_out(
         self, sightings: Sequence[Sighting], connection: apsw.Connection
-    ) -> tuple[list[Sighting], list[Settled]]:
-        """What the catalogue knows the end of, and the rest as the groups that may be sets."""
-        known: list[Sighting] = []
+    ) -> tuple[list[tuple[Sighting, str]], list[Settled]]:
+        """What the catalogue knows, and as what, and the rest as the groups that may be sets."""
+        known: list[tuple[Sighting, str]] = []
         fresh: list[Sighting] = []
         for sighting in sightings:
             row = catalogue.newest_arrival(connection, sighting.watch, sighting.path)
             local = self._entries[sighting.watch].local
-            settled = (
+            if (
                 row is not None
                 and not row.outdated(sighting, self._clock.micros())
                 and row.settles(sighting.stat, local=local, retry_since=catalogue.FOR_EVER)
-            )
-            (known if settled else fresh).append(sighting)
+            ):
+                known.append((sighting, _before(row)))
+            else:
+                fresh.append(sighting)
         fresh.sort(key=lambda sighting: companions.key(sighting.path))
         groups = itertools.groupby(fresh, key=lambda sighting: companions.key(sighting.path))
         return known, [Settled(tuple(members), "looked at once") for _, members in groups]
@@ -272,6 +279,9 @@ class Preview:
                 reason = f"library {step.library} takes nothing now: {self._held[step.library]}"
                 told.append(self._told(step.identity.sighting, "held", reason))
                 continue
+            if step.action == "hardlink" and not self._linkable(step):
+                told.append(self._told(step.identity.sighting, Result.FAILED, _APART))
+                continue
             private = step.action in ("trash", "quarantine")
             destination = step.destination if step.destination and not private else None
             forecast = self._told(step.identity.sighting, step.outcome, reason)
@@ -281,15 +291,25 @@ class Preview:
             told.append(replace(forecast, undated=taken is None and step.outcome is Result.FILED))
         return told
 
+    def _linkable(self, step: Step) -> bool:
+        return step.identity.sighting.stat.dev == self._libraries[step.library][1].device
+
     def _told(self, sighting: Sighting, outcome: str, reason: str) -> Forecast:
         path = self._entries[sighting.watch].tree.absolute(sighting.path)
         return Forecast(path, outcome, None, reason)
 
 
-def _expected(connection: apsw.Connection, name: str) -> str | None:
-    """The marker that the catalogue has for a library; None if it never knew it."""
-    known = catalogue.known_library(connection, name)
-    return known.marker if known else None
+def _before(row: catalogue.Arrival) -> str:
+    return f"{row.outcome} before; it stays where it is" if row.outcome else "is being taken just now"
+
+
+def _shut(entry: Entry, starts: Sequence[bytes]) -> Iterator[Forecast]:
+    """What was asked for and is not looked at, as it is, or lies in, an excluded folder."""
+    for start in filter(None, starts):
+        path = entry.tree.absolute(start)
+        folder = start if os.path.isdir(path) else start.rpartition(b"/")[0]
+        if folder and (pattern := entry.folder.excluder.reason(folder, True)):
+            yield Forecast(path, Result.IGNORED, None, f"its folder is excluded by {pattern}")
 
 
 def _is_there(root: bytes) -> bool:

@@ -28,6 +28,7 @@ _REST = 60.0  # seconds without work that end a batch
 _LONGEST = 86_400.0
 _NOT_TAKEN = (Result.QUARANTINED, Result.FAILED, Result.GONE)
 MOST_TROUBLES = 1000  # of one import that are told one by one
+_MOST_FAILING = 10_000  # files of which it is remembered that their failure was told
 
 log = logging.getLogger("mediad")
 
@@ -93,6 +94,7 @@ class Recorder:
         self._batches: dict[str, Batch] = {}
         self.lingering = 0
         self.lingers = b""
+        self._failing: dict[tuple[str, bytes], str] = {}
         self.left_open: set[tuple[str, bytes]] = set()
         self.totals: dict[str, int] = {}
         self.tally = Tally({}, 0, {})
@@ -161,7 +163,7 @@ class Recorder:
         self.counted(counts)
         for file, new in zip(files, told, strict=True):
             if new:
-                loud = file.outcome is Result.FAILED
+                loud = self._is_news(file.sighting, file.outcome, file.reason)
                 self._say(
                     file.sighting, file.outcome, file.reason, logging.WARNING if loud else logging.DEBUG
                 )
@@ -257,12 +259,13 @@ class Recorder:
                     self.lingering += 1
                     seen = task.step.identity.sighting
                     self.lingers = self._root(seen.root) + b"/" + seen.place
-                loud = task.failed or outcome is Result.QUARANTINED or (task.note and task.removes)
-                level = logging.WARNING if loud else logging.DEBUG
                 sighting = task.step.identity.sighting
+                reason = _told(task, outcome)[1]
+                failing = self._is_news(sighting, outcome, reason)
+                loud = failing or outcome is Result.QUARANTINED or (task.note and task.removes)
+                level = logging.WARNING if loud else logging.DEBUG
                 if log.isEnabledFor(level):
                     self._say(sighting, *_told(task, outcome), level)
-                reason = _told(task, outcome)[1]
                 self._count(sighting, outcome, 0 if task.failed else sighting.stat.size, reason)
                 self._publish(sighting, outcome, reason, task)
 
@@ -278,6 +281,19 @@ class Recorder:
                 batch=self._current(sighting.root).id,
                 bytes=sighting.stat.size,
             )
+
+    def _is_news(self, sighting: Sighting, outcome: Result, reason: str) -> bool:
+        """Is this a failure that was not told before? A file that fails each time is told of once."""
+        name = (sighting.root, sighting.place)
+        if outcome is not Result.FAILED:
+            self._failing.pop(name, None)
+            return False
+        if self._failing.get(name) == reason:
+            return False
+        if len(self._failing) >= _MOST_FAILING:
+            self._failing.clear()  # then they are told of once more
+        self._failing[name] = reason
+        return True
 
     def _say(self, sighting: Sighting, outcome: str, reason: str, level: int) -> None:
         if log.isEnabledFor(level):

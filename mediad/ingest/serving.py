@@ -7,6 +7,7 @@ its name or place begin.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -17,13 +18,15 @@ from anyio.abc import TaskGroup
 
 from mediad.config import Config
 from mediad.config.checks import contains
+from mediad.errors import InvalidConfig
+from mediad.ingest.folder import Folder
 from mediad.ingest.lane import Lane
 from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.roster import Entry, Roster
 from mediad.ingest.stages import Stages
 from mediad.ingest.watch import Watcher
 from mediad.model import quarantine_of
-from mediad.roots import UNKNOWN, filesystem
+from mediad.roots import UNKNOWN, filesystem, overlaps
 from mediad.store.places import settle_watches
 
 Renamed = list[tuple[str, str]]
@@ -123,6 +126,7 @@ class Serving(Mapping[str, Served]):
         self._follow = True
         self._starting = anyio.Lock()
         self._pulses: dict[str, Pulse] = {}  # by path: a reload sends no second thread to a dead mount
+        self._apart = Pulse(_LOOK_LIMIT)
 
     def __getitem__(self, name: str) -> Served:
         return self._served[name]
@@ -233,6 +237,21 @@ class Serving(Mapping[str, Served]):
         except Hung:  # it is looked at again when it answers
             system = UNKNOWN
         return self._roster.add(name, watch, system)
+
+    async def arrived(self, name: str) -> tuple[Folder, bool]:
+        """What is to be looked at now that the root of a watch has appeared, and whether to poll it.
+
+        Raises:
+            InvalidConfig: it lies in another root, or another in it.
+        """
+        with contextlib.suppress(Hung):  # a root that hangs says nothing of where it lies
+            look = functools.partial(overlaps, self._wanted, f"watch.{name}.path")
+            if problems := await self._apart.ask(look):
+                raise InvalidConfig(problems)
+        path = self._roster.settings[name].path
+        system = await anyio.to_thread.run_sync(functools.partial(filesystem, path), abandon_on_cancel=True)
+        entry = self._roster.refresh(name, system)
+        return entry.folder, entry.poll
 
     async def up(self) -> None:
         """Wait until all watches listen, but for those that did not answer."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mediad.ingest.meter import Meter
+from mediad.media.companions import is_companion_name
 from mediad.model import PASSING, Counts, FileType, Result, Settled, Sighting, Waiting
 
 _Name = tuple[str, bytes]  # watch, path or key
@@ -58,6 +59,8 @@ class Tracker:
         self._waiting: dict[str, int] = {}
         self._flying: dict[_Name, Sighting] = {}
         self._aloft: dict[str, int] = {}
+        self._launches: dict[_Name, int] = {}  # of what is in flight
+        self._leading: dict[_Name, list[int]] = {}  # of what is in flight and is no companion, by set
         self._newer: dict[_Name, tuple[Sighting, float]] = {}
         self._stories: dict[_Name, str] = {}
 
@@ -126,6 +129,20 @@ class Tracker:
             return True
         group = self._groups.get((sighting.root, self._group_key(sighting)))
         return group is not None and sighting.place in group.members
+
+    def expects(self, sighting: Sighting) -> bool:
+        """May a file that it belongs to by its name still come: does one settle, or fly that was released
+        at another time?
+        """
+        if not is_companion_name(sighting.path):
+            return False
+        name = (sighting.root, self._group_key(sighting))
+        launch = self._launches.get(_name(sighting))
+        group = self._groups.get(name)
+        settling = list(group.members.values()) if group is not None else []
+        return any(other != launch for other in list(self._leading.get(name, ()))) or any(
+            not is_companion_name(one.sighting.path) for one in settling
+        )
 
     def observe(self, sightings: Iterable[Sighting], now: float) -> None:
         """Take in what a look at the folder showed.
@@ -212,8 +229,12 @@ class Tracker:
 
     def _launch(self, name: _Name, group: _Group, now: float) -> Settled:
         members = tuple(member.sighting for member in group.members.values())
+        launch = next(self._serial)
         for sighting in members:
             self._flying[_name(sighting)] = sighting
+            self._launches[_name(sighting)] = launch
+            if not is_companion_name(sighting.path):
+                self._leading.setdefault(name, []).append(launch)
         self._aloft[name[0]] = self._aloft.get(name[0], 0) + len(members)
         last = max(group.members.values(), key=lambda member: member.quiet_since)
         rest = last.seen - last.quiet_since
@@ -223,6 +244,8 @@ class Tracker:
             if rest >= settle
             else f"unchanged for {_span(now - last.quiet_since)} (settle {_span(settle)})"
         )
+        if last.sighting.kept is not None:
+            evidence = "it lay in quarantine, where nobody writes"
         return Settled(members, f"{evidence}; {group.note}" if group.note else evidence)
 
     def begun(self, sightings: Iterable[Sighting]) -> None:
@@ -245,6 +268,7 @@ class Tracker:
             outcome: what was recorded of it, None if nothing was.
         """
         name = _name(sighting)
+        too_early = outcome is Result.IGNORED and self.expects(sighting)
         self._alight(name)
         newer = self._newer.pop(name, None)
         story = self._stories.pop(name, "")
@@ -254,6 +278,9 @@ class Tracker:
             if story:
                 self._stories[name] = story
             self._settle_down(newer[0], now)
+        elif too_early:  # what it belongs to was first seen while that was decided
+            self._stories[name] = Result.IGNORED
+            self._settle_down(sighting, now)
 
     def returned(
         self, members: Sequence[Sighting], now: float, wait: float, note: str, *, held: bool = False
@@ -277,6 +304,13 @@ class Tracker:
             group.held = held
             self._schedule(group_name, group)
 
+    def hasten(self, now: float) -> None:
+        """What waits for a library is tried now: one can take something again."""
+        for name, group in self._groups.items():
+            if group.held:
+                group.not_before = min(group.not_before, now)
+                self._schedule(name, group)
+
     def dropped(self, members: Iterable[Sighting]) -> None:
         """Files in flight are no longer anybody's business: their watch is gone."""
         for sighting in members:
@@ -287,8 +321,16 @@ class Tracker:
 
     def _alight(self, name: _Name) -> None:
         self.progress.pop(name, None)
-        if self._flying.pop(name, None) is not None:
-            self._aloft[name[0]] -= 1
+        sighting = self._flying.pop(name, None)
+        if sighting is None:
+            return
+        self._aloft[name[0]] -= 1
+        launch = self._launches.pop(name)
+        if not is_companion_name(sighting.path):
+            group_name = (sighting.root, self._group_key(sighting))
+            self._leading[group_name].remove(launch)
+            if not self._leading[group_name]:
+                del self._leading[group_name]
 
     def forget(self, watch: str) -> None:
         """A watch is gone: what was settling there is no longer awaited."""

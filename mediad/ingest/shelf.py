@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import anyio
 
 from mediad import config
+from mediad.errors import LibraryOffline
 from mediad.ingest.pulse import Pulse
 from mediad.library import OpenLibrary
 from mediad.sizes import size_text
@@ -29,6 +31,7 @@ class Shelf:
 
     Attributes:
         id: its row in the catalogue once it was online.
+        entered: its marker is its own: whoever has the same one is a copy.
         admitted: its recovery and the first look at it are done.
         room: bytes above `min_free` that could be written when it was last looked at.
         needs: bytes of the smallest that did not fit into that room, 0 if there was none.
@@ -50,6 +53,7 @@ class Shelf:
     told_of: set[int] = field(default_factory=set)
     room: int = 0
     needs: int = 0
+    entered: bool = False
     admitted: bool = False
     leaving: bool = False
     moved: bool = False
@@ -104,3 +108,26 @@ class Shelf:
     def readable(self) -> bool:
         """Its rows in the catalogue hold, though it may take nothing now."""
         return self.library is not None and self.state in (State.ONLINE, State.FULL, State.READONLY)
+
+
+def enter(shelf: Shelf, library: OpenLibrary, elsewhere: str, all_shelves: Iterable[Shelf]) -> None:
+    """Take up a library under its marker, which no other may have.
+
+    Args:
+        elsewhere: the name under which the catalogue knows the marker in another folder, "" for none. Who
+            has that name is the library, away or not, and whoever else has the marker a copy.
+
+    Raises:
+        LibraryOffline: another one has it.
+    """
+    for other in all_shelves:
+        if other is shelf or other.leaving:
+            continue
+        has_it = other.entered and other.library is not None and other.library.uuid == library.uuid
+        if has_it or other.settings.name == elsewhere:
+            raise LibraryOffline(
+                f"it has the same marker as library {other.settings.name}: one is a copy of the other",
+                path=library.tree.root,
+                remedy="remove .mediad/library.toml from the copy",
+            )
+    shelf.entered = True

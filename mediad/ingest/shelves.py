@@ -26,12 +26,13 @@ from mediad.files import Files, library_error
 from mediad.ingest import recovered
 from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.recover import Recovered, recover, sweep, sweep_reasons
-from mediad.ingest.shelf import Shelf, State
+from mediad.ingest.shelf import Shelf, State, enter
 from mediad.library import OpenLibrary
 from mediad.roots import overlaps
 from mediad.store import catalogue, journal
 from mediad.store.backup_carried import Carried, open_said
 from mediad.store.database import Database
+from mediad.store.swapped import expected
 
 _LOOK_AGAIN = 10.0  # seconds between looks at libraries; thin air
 
@@ -76,6 +77,7 @@ class Shelves:
         self.rows: dict[str, int] = {}
         self._woken = anyio.Event()
         self.carried: Carried | None = None
+        self._apart = Pulse()
 
     def __getitem__(self, name: str) -> Shelf:
         return self.shelves[name]
@@ -234,10 +236,17 @@ class Shelves:
                 await self._check(shelf, shelf.library, doubted=doubted)
             elif not shelf.leaving and not self._still_anothers(shelf):
                 try:
+                    await self._see_apart(shelf)
                     shelf.library = shelf.library or await self._open(shelf)
                     await self._admit_or_close(shelf)
                 except MediadError as error:
                     self._become(shelf, State.OFFLINE, str(error))
+
+    async def _see_apart(self, shelf: Shelf) -> None:
+        look = functools.partial(overlaps, self._config, f"library.{shelf.settings.name}.path")
+        with contextlib.suppress(Hung):  # a root that hangs says nothing of where it lies
+            if problems := await self._apart.ask(look):
+                raise LibraryOffline(problems[0])
 
     def _still_anothers(self, shelf: Shelf) -> bool:
         """Is its folder still another one's, which had it under another name?"""
@@ -248,6 +257,7 @@ class Shelves:
 
     async def _check(self, shelf: Shelf, library: OpenLibrary, *, doubted: bool = False) -> None:
         by_writing = doubted or shelf.state is State.READONLY
+        was_cramped = shelf.cramped
         try:
             shelf.room = await shelf.pulse.ask(functools.partial(library.check, by_writing=by_writing))
         except Hung as error:  # it may answer again: nothing is given up, and closing it would hang too
@@ -258,6 +268,8 @@ class Shelves:
             self.fault(shelf, error)
         else:
             self._become(shelf, State.ONLINE, "")
+            if was_cramped and not shelf.cramped:
+                self._changed(shelf)
 
     def fault(self, shelf: Shelf, error: MediadError) -> None:
         """The library cannot take anything now; its files are held."""
@@ -268,7 +280,7 @@ class Shelves:
         else:
             if shelf.library is not None:
                 shelf.library.close()
-                shelf.library, shelf.admitted = None, False
+                shelf.library, shelf.admitted, shelf.entered = None, False, False
             self._become(shelf, State.OFFLINE, str(error))
 
     def close(self) -> None:
@@ -304,9 +316,11 @@ class Shelves:
 
     async def _lock(self, shelf: Shelf) -> OpenLibrary:
         name = shelf.settings.name
-        known = await self._database.run(functools.partial(catalogue.known_library, name=name))
-        shelf.id = known.id if known else 0
-        call = functools.partial(open_said, shelf.settings, self._files, known.marker if known else None)
+        asked = functools.partial(
+            expected, library=shelf.settings, configured=self._config.libraries.values()
+        )
+        shelf.id, known, swapped = await self._database.run(asked)
+        call = functools.partial(open_said, shelf.settings, self._files, known, swapped)
         library, told = await shelf.pulse.ask(call, lambda opened: opened[0].close())
         try:
             if self.carried is not None:
@@ -336,21 +350,8 @@ class Shelves:
     async def _admit(self, shelf: Shelf, library: OpenLibrary) -> None:
         """Everything between having the lock and filing."""
         name = shelf.settings.name
-        for other in self.shelves.values():
-            if (
-                other is not shelf
-                and not other.leaving
-                and other.library is not None
-                and other.library.uuid == library.uuid
-            ):
-                raise LibraryOffline(
-                    f"it has the same marker as library {other.settings.name}: one is a copy of the other",
-                    path=library.tree.root,
-                    remedy="remove .mediad/library.toml from the copy",
-                )
-        with contextlib.suppress(Hung):  # a watch that hangs says nothing of where it lies
-            if problems := await Pulse().ask(functools.partial(overlaps, self._config)):
-                raise LibraryOffline(problems[0])
+        elsewhere = functools.partial(catalogue.known_elsewhere, marker=library.uuid, path=library.tree.root)
+        enter(shelf, library, await self._database.run(elsewhere), self)
 
         if self.carried is not None:
             await self.carried.take_in(library, shelf.pulse)

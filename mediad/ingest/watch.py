@@ -22,6 +22,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from mediad.clock import Clock
+from mediad.errors import InvalidConfig
 from mediad.ingest import coverage
 from mediad.ingest.ears import Ears
 from mediad.ingest.folder import Folder, Report
@@ -58,7 +59,8 @@ class Watcher:
         poll: never use inotify (network and FUSE filesystems tell nothing of remote changes).
         rescan: seconds between scans of everything. settle: seconds for which files settle.
         arrived: called when the root appears, which may lie on another filesystem than before:
-            gives what is to be looked at, and whether to poll it.
+            gives what is to be looked at, and whether to poll it; InvalidConfig where it must not lie there.
+        looked: called when everything was looked at.
 
     Attributes:
         up: set once it listens, or its root turned out to be away.
@@ -77,6 +79,7 @@ class Watcher:
         rescan: float,
         settle: float = 0.0,
         arrived: Callable[[], Awaitable[tuple[Folder, bool]]] | None = None,
+        looked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.folder = folder
         self.state = State.SCANNING
@@ -96,6 +99,7 @@ class Watcher:
         self._poll = poll
         self._rescan = rescan
         self._arrived = arrived
+        self._looked = looked
         self._marks = Marks()
         self._wake = anyio.Event()
         self._root: os.stat_result | None = None
@@ -180,15 +184,23 @@ class Watcher:
 
     async def _until_root_is_there(self) -> None:
         self._tries += 1
-        while (found := await self._look_at_root()) is None:
+        while (found := await self._look_at_root()) is None or not await self._take_up():
             self.up.set()
             await self._next_round()
             self._tries += 1
-        if self._arrived is not None:
-            self.folder, self._poll = await self._arrived()
         self._root = found
         self._marks.everything = True
         self._become(State.SCANNING, "")
+
+    async def _take_up(self) -> bool:
+        """Go by the root that appeared; False where it must not lie there, which `state` tells then."""
+        if self._arrived is not None:
+            try:
+                self.folder, self._poll = await self._arrived()
+            except InvalidConfig as error:
+                self._become(State.ERROR, error.problems[0])
+                return False
+        return True
 
     async def _next_round(self) -> None:
         """The root could not be looked into: it is tried again in a while, or when somebody asks."""
@@ -299,6 +311,8 @@ class Watcher:
         self._last_full = self._last_poll = now
         self._ears.scanned(now, sparing)
         self.last_complete_scan = self._clock.micros()
+        if self._looked is not None:
+            await self._looked()
 
     async def _check_coverage_of_all(self) -> None:
         if not self._poll:

@@ -31,18 +31,33 @@ _CLOCK = Clock()
 
 
 async def index(
-    folder: Folder, row: int, database: Database, clock: Clock, stopping: Callable[[], bool]
+    folder: Folder,
+    row: int,
+    database: Database,
+    clock: Clock,
+    stopping: Callable[[], bool],
+    *,
+    passed_over: Callable[[apsw.Connection, int, bytes], bool] = lambda _connection, _row, _path: False,
 ) -> None:
     """Learn the names and sizes of all that lies in a library.
 
     Args:
         folder: the library. row: its row in the catalogue.
+        passed_over: is what lies at this path somebody's who tells of it himself?
     """
 
     async def remember(chunk: Sequence[Sighting]) -> None:
-        files = (seen for seen in chunk if seen.type is FileType.REGULAR and not seen.excluded)
-        found = [(seen.path, key_of(seen.path), seen.stat) for seen in files]
-        await database.run(lambda connection: catalogue.remember_found(connection, row, found))
+        files = [seen for seen in chunk if seen.type is FileType.REGULAR and not seen.excluded]
+
+        def write(connection: apsw.Connection) -> None:
+            found = [
+                (seen.path, key_of(seen.path), seen.stat)
+                for seen in files
+                if not passed_over(connection, row, seen.path)
+            ]
+            catalogue.remember_found(connection, row, found)
+
+        await database.run(write)
 
     def emit(chunk: Sequence[Sighting]) -> None:
         anyio.from_thread.run(remember, chunk)

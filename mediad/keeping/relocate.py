@@ -192,8 +192,7 @@ class Relocator:
     def _see_online(self, spot: Spot) -> None:
         shelf = self._shelf(spot)
         if spot.library is not None and (shelf is None or not shelf.readable or shelf.moved):
-            names = [name for name, row in self._stages.shelves.rows.items() if row == spot.library]
-            raise self._stages.shelves.reason(names[0] if names else "that it lies in")
+            raise self._stages.shelves.reason(shelf.settings.name if shelf else "that it lies in")
 
     def _shelf(self, spot: Spot) -> Shelf | None:
         return next((one for one in self._stages.shelves if spot.library and one.id == spot.library), None)

@@ -98,7 +98,7 @@ _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
     ("exif", "ExifIFD:DateTimeOriginal"): (0, "high"),  # as ExifTool names it
     ("exif", "CreateDate"): (1, "medium"),
     ("exif", "png:Creation Time"): (2, "low"),
-    ("exif", "png:tIME"): (3, "low"),
+    ("exif", "png:tIME"): (10, "low"),
     ("quicktime", "com.apple.quicktime.creationdate"): (0, "high"),
     ("quicktime", "CreationDateValue"): (1, "high"),
     ("quicktime", "MDPM"): (2, "high"),
@@ -122,7 +122,8 @@ _FIELDS: dict[tuple[str, str], tuple[int, Confidence]] = {
 }
 _UNLISTED: tuple[int, Confidence] = (9, "low")
 _NEVER = {("exif", "ModifyDate"), ("quicktime", "release date")}
-_LAST_RESORT = {("exif", "GPSDateTime")}
+_FIXES = {("exif", "GPSDateTime")}
+_LAST_RESORT = _FIXES | {("exif", "png:tIME")}  # the latter tells of the last change
 # What tells when a picture was taken, not when a print of it was scanned or a copy of it was made.
 _ORIGINALS = frozenset(
     field
@@ -213,7 +214,7 @@ def choose(
         names = ((entry.candidate, entry.taken) for entry in ranked if entry.candidate.source == "filename")
         return start_by_name(best, taken, names, duration)
     if taken.offset_minutes is None and _is_by_machine(best):
-        fixes = (one.candidate for one in ranked if (one.taken.source, one.taken.tag) in _LAST_RESORT)
+        fixes = (one.candidate for one in ranked if (one.taken.source, one.taken.tag) in _FIXES)
         return offset_by_fix(taken, fixes)
     return taken
 
@@ -276,7 +277,8 @@ def _believe(
         return None
     if not 1826 <= moment.year <= 9000 or moment.tzinfo is not None:  # before photography; overflow
         return None
-    if moment.date() in _ZEROS or (_is_by_machine(candidate) and _is_unset(moment, candidate, by_camera)):
+    may_be_unset = _is_by_machine(candidate) or (source == "filename" and not candidate.doubt)
+    if moment.date() in _ZEROS or (may_be_unset and _is_unset(moment, candidate, by_camera)):
         return None
     offset = candidate.offset_minutes
     if candidate.utc:

@@ -25,11 +25,11 @@ _SHORT_DATE = r"(?P<year>20\d\d)(?P<ds>[-.])(?P<month>1[0-2]|0?[1-9])(?P=ds)(?P<
 # Between the two: a sign or blank, or "at" in the languages of operating systems, which hours without seconds
 # need; or a word that is unknown.
 _AT = (
-    "at|kl\\.?|klo|kello|um|om|alle(?: ore)?|a las|a la\\(s\\)|à|às|ás|as|o|ob|la|pukul|jam|saat"
-    "|в|о|об|у|στις|בשעה|في|เวลา"  # noqa: RUF001
+    "at|kl\\.?|klo|kello|um|om|alle(?: ore)?|ore|a las|a la\\(s\\)|à\\(s\\)|à|às|ás|as|o|ob|la|v|ve"
+    "|pukul|jam|saat|в|о|об|у|στις|בשעה|في|เวลา"  # noqa: RUF001
 )
 _FOREIGN = "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\uffef]"  # a letter that is not Latin
-_BETWEEN = rf"(?:(?P<at>,?[ _](?:{_AT})[ _])|[-_.,T ]{{0,3}}|(?P<between>[ ]{_FOREIGN}{{1,12}}[ ]))"
+_BETWEEN = rf"(?:(?P<at>,?[ _-](?:{_AT})[ _-])|[-_.,T ]{{0,3}}|(?P<between>[ ]{_FOREIGN}{{1,12}}[ ]))"
 _AM = "A\\.?[ ]?M(?![a-z0-9])\\.?|오전|上午|午前|凌晨|清晨|早上|π\\.?μ\\.?|صباحا|ص(?![\u0600-\u06ff])"
 _PM = "P\\.?[ ]?M(?![a-z0-9])\\.?|오후|下午|午後|晚上|μ\\.?μ\\.?|مساء|م(?![\u0600-\u06ff])"
 _TIME = (
@@ -78,6 +78,12 @@ _OTHERS = tuple(
         r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
         r"^FILE(?P<short>\d\d)(?P<month>\d\d)(?P<day>\d\d)-"
         r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)",
+        # with hundredths of a second: of Nintendo's Switch "2024013113052200-" and a digest, or "_s"; of
+        # Epson's scanners "img20240131_13052200"
+        r"^(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
+        r"(?P<hundredths>\d\d)(?:-x{32}|_[sc])(?![0-9a-z])",
+        r"^img(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)_"
+        r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?P<hundredths>\d\d)(?!\d)",
         # Nextcloud and ownCloud: "24-01-31 13-05-22 1234"; PicsArt: "Picsart_24-01-31_13-05-22-789"
         r"^(?:Picsart_)?(?P<short>\d\d)-(?P<month>\d\d)-(?P<day>\d\d)[ _]"
         r"(?P<hour>\d\d)-(?P<minute>\d\d)-(?P<second>\d\d)(?!\d)",
@@ -112,7 +118,7 @@ _DAY_IN_WORDS = tuple(
 )
 _EPOCH = re.compile(
     r"^(?P<known>FB_IMG_|mmexport|wx_camera_|microMsg\.|IMG_|VID_|image_|video_|pic_|PicsArt_|PhotoGrid_|FaceApp_)?"
-    r"(?P<stamp>1\d{12})(?!\d)",
+    r"(?P<stamp>1(?(known)\d|[2-9])\d{11})(?!\d)",
     _FLAGS,
 )
 _EPOCH_SECONDS = re.compile(r"^RPReplay_Final(?P<stamp>1\d{9})(?!\d)", _FLAGS)
@@ -194,7 +200,9 @@ def _is_utc_by_maker(before: str) -> bool:
 
 
 def _moment(parts: dict[str, str | None], half: str) -> datetime | None:
-    digits = parts.get("fraction") or parts.get("micro") or parts.get("long") or "0"
+    digits = (
+        parts.get("fraction") or parts.get("micro") or parts.get("long") or parts.get("hundredths") or "0"
+    )
     year = int(parts.get("year") or f"20{parts.get('short')}")
     day = (year, int(parts["month"] or 0), int(parts["day"] or 0))
     second = int(parts.get("second") or parts.get("seconds") or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from mediad.media.reading import Reading
 
@@ -15,27 +16,33 @@ _NAMES: tuple[tuple[str, str], ...] = (
         r"screen[ _-]?rec(?:ord|\b|_)|^screencast|^rpreplay|bildschirmaufn|bildschirmvideo"
         r"|enregistrement (?:de l.|d.).?cran|grabaci.n de pantalla|registrazione schermo|schermopname"
         r"|grava..o de tela|sk.rminspelning|запись экрана|画面収録|屏幕录制|螢幕錄影|화면 기록"
-        r"|^screen-\d{8}-\d{6}|^xrecorder_|^kazam_|^simplescreenrecorder",
+        r"|^screen-\d{8}-\d{6}|^xrecorder_|^kazam_|^simplescreenrecorder|^svid_\d{8}_\d{6}"
+        r"|^record_\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}",
     ),
     (
         "screenshot",
         r"screen[ _-]?shots?(?![a-z])|bildschirmfoto|capture[ _]d?.{0,3}cran|captura de (?:pantalla|tela|ecr)"
-        r"|schermafbeelding|schermata|sk.rmavbild|skjermbilde|sk.rmbillede|n.ytt.kuva|zrzut ekranu"
-        r"|sn.mek obrazovky|sn.mka obrazovky|k.perny.fot|ekran (?:resmi|g.r.nt)|στιγμιότυπο"
-        r"|снимок экрана|знімок екрана|スクリーンショット"
+        r"|^captura desde|captur. de ecran|schermafbeelding|schermafdruk|schermata|sk.rmavbild"
+        r"|skjermbilde|sk.rmbillede|n.ytt.kuva|zrzut ekranu|sn.mek obrazovky|sn.mka obrazovky|k.perny.fot"
+        r"|ekran (?:resmi|g.r.nt)|στιγμιότυπο|снимок экрана|знімок екрана|スクリーンショット"
         r"|屏幕快照|屏幕截图|螢幕快照|螢幕截圖|截屏|截图|스크린샷"
-        r"|^screen ?(?:clip|cap)|^cleanshot |^scr-\d{8}|^snip\d{8}|^ksnip_|^xnip\d|^flameshot",
+        r"|^screen ?(?:clip|cap)|^cleanshot |^scr-\d{8}|^snip\d{8}|^ksnip_|^xnip\d|^flameshot|_scrot(?:\b|_)",
     ),
-    ("whatsapp", r"^whatsapp|^(?:img|vid|aud|ptt|stk)-\d{8}-wa\d+"),
+    (
+        "whatsapp",
+        r"^whatsapp|whatsapp[ -].{0,16}\d{4}-\d{2}-\d{2}|^(?:img|vid|aud|ptt|stk|gif|doc)-\d{8}-wa\d+"
+        r"|^(?:\d{8}-)?(?:photo|video|audio|gif|sticker)-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}(?!\d)",
+    ),
     ("signal", r"^signal[-_](?:attachment[-_])?\d{4}-\d{2}-\d{2}"),
     (
         "telegram",
-        r"^telegram[-_ ]|^(?:photo|video)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|\d@\d{2}-\d{2}-\d{4}_",
+        r"^telegram[-_ ]|^(?:photo|video|audio)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|\d@\d{2}-\d{2}-\d{4}_",
     ),
     ("instagram", r"instagram|(?:^|_)\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_utc"),
     (
         "scan",
-        r"^(?:scan(?:ned)?|scn|numérisation|escaneo|scansione|digitalização)(?![a-z])|camscanner|photoscan"
+        r"^img\d{8}_\d{8}(?!\d)"  # Epson's
+        r"|^(?:scan(?:ned)?|scn|numérisation|escaneo|scansione|digitalização)(?![a-z])|camscanner|photoscan"
         r"|^(?:adobe|genius|turbo|tap|fast|swift)[ _]?scan|^(?:office|microsoft) lens",
     ),
 )
@@ -64,6 +71,8 @@ _SCANNER = re.compile(
     re.IGNORECASE,
 )
 
+_MESSENGERS = frozenset(("whatsapp", "signal", "telegram"))  # that carry spoken messages, too
+
 ORIGINS = frozenset(("", "camera", *(origin for origin, _ in _NAMES)))
 """All that `origin` may say."""
 
@@ -89,12 +98,14 @@ def origin(name: bytes, reading: Reading) -> str:
         "camera", "screenshot", "whatsapp", "telegram", "signal", "instagram", "scan" or "screenrecording",
         else "".
     """
-    if reading.kind not in ("photo", "raw", "video"):
+    if reading.kind not in ("photo", "raw", "video", "audio"):
         return ""
-    text = name.decode("utf-8", "replace")
-    for found, pattern in _BY_NAME:
-        if pattern.search(text):
-            return "screenrecording" if found == "screenshot" and reading.kind == "video" else found
+    text = unicodedata.normalize("NFC", name.decode("utf-8", "replace"))  # macOS takes letters apart
+    named = next((found for found, pattern in _BY_NAME if pattern.search(text)), "")
+    if reading.kind == "audio":
+        return named if named in _MESSENGERS else ""
+    if named:
+        return "screenrecording" if named == "screenshot" and reading.kind == "video" else named
     return _by_metadata(reading) or _by_camera(text, reading)
 
 

@@ -36,7 +36,8 @@ _OFFSET = re.compile(r"\s*([+\-])(?:(\d\d?):?(\d\d)|(\d\d?))(?!\d)", re.ASCII)
 _ISO = re.compile(
     r"\s*(\d{4})[:\-](\d\d)[:\-](\d\d)"
     r"(?:[T\s](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
-    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\b\.?)?\s*(?P<zone>Z|UTC|[+\-]\d\d(?::?\d\d)?(?!\d))?)?",
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\b\.?)?\s*(?:GMT(?=[+\-]))?"
+    r"(?P<zone>Z|UTC|[+\-]\d\d(?::?\d\d)?(?!\d))?)?",
     re.ASCII,
 )
 _ISO_BASIC = re.compile(

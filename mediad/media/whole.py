@@ -11,6 +11,7 @@ Read = Callable[[int, int], bytes]
 """`read(offset, length)`: those bytes of the file, fewer at its end."""
 
 _NEAR, _FAR = 512, 65536
+_BLOCK = 4096  # room is made in blocks
 _MOST_BOXES = 4096
 _MOST_PARTS = 64
 _ASF_OBJECTS = frozenset(  # header, data, and the indices behind them
@@ -38,6 +39,14 @@ def ends_whole(form: Format, read: Read, size: int) -> bool | None:
     """
     check = _ENDS.get(form.name)
     return check(read, size) if check is not None and size > 0 else None
+
+
+def looks_unfinished(form: Format, read: Read, size: int) -> bool:
+    """Whether somebody may still have to write its end: it is cut off, or zeros, as where room is made first.
+
+    Few finished files end in so many zeros. Arguments and bounds are those of `ends_whole`.
+    """
+    return ends_whole(form, read, size) is False or not read(max(0, size - _BLOCK), _BLOCK).strip(b"\x00")
 
 
 def _jpeg_ends(read: Read, size: int) -> bool | None:

@@ -43,6 +43,7 @@ def attention(
     return [
         {"code": code, "message": message, "command": command}
         for code, message, command in (
+            *_catalogue(life.pipeline),
             *_libraries(libraries),
             *_room(life.pipeline, counts),
             *_watches(watches),
@@ -58,6 +59,12 @@ def attention(
             *_backups(life.pipeline),
         )
     ]
+
+
+def _catalogue(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    if pipeline.database.starved:
+        text = "the disk of the catalogue is full, and everything waits until there is room"
+        yield "catalogue-full", text, f"df -h {_word(pipeline.config.daemon.state_dir)}"
 
 
 def _libraries(libraries: Sequence[Document]) -> Iterator[tuple[str, str, str]]:
@@ -124,10 +131,9 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
         yield "import-failed", text, "mediactl failures"
     if count := pipeline.recorder.lingering:
         last = pipeline.recorder.lingers
-        text = (
-            f"{_files_text(count)} {_are(count)} filed and could not be removed, the last {printable(last)}"
-        )
-        yield "not-removed", text, f"ls -ld {word(os.path.dirname(last))}"
+        text = f"{_files_text(count)} {_are(count)} filed and could not be removed from where it came"
+        hint = f"the library has it; the last is {printable(last)}; remove what is left there by hand"
+        yield "not-removed", f"{text} ({hint})", f"ls -ld {word(os.path.dirname(last))}"
 
 
 def _apart(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from mediad.ingest import witnesses
 from mediad.ingest.pipeline import Pipeline
 from mediad.keeping import refiling, trashing
 from mediad.keeping.change import Change, Kept, Spot
+from mediad.keeping.following import follow
 from mediad.keeping.pruning import Keep
 from mediad.keeping.refiling import Today
 from mediad.keeping.relocate import Command, Done, grouped
@@ -106,6 +107,7 @@ class Changing:
         """
         ids = call.parameters["ids"] or []
         label = " ".join([*map(str, ids), *map(printable, paths)])[:_LABEL]
+        await follow(self._pipeline, paths)
         taking = TakingBack(self._reader, planned=bool(call.parameters["dry_run"]))
         return await self._perform(Command("undo", label), taking.changes(ids, paths, since), call, reply)
 
@@ -113,6 +115,7 @@ class Changing:
         """Move library files into trash; raises as `undo`."""
         if not paths:
             raise InvalidParameter("paths")
+        await follow(self._pipeline, paths)
         return await self._perform(Command("trash"), self._trashing(paths), call, reply)
 
     async def refile(
@@ -121,6 +124,7 @@ class Changing:
         """Move library files to where they belong today; raises as `undo`."""
         if bool(paths) == (library is not None):
             raise InvalidParameter("library" if paths else "paths")
+        await follow(self._pipeline, paths)
         changes = self._refiling(paths, library, planned=bool(call.parameters["dry_run"]))
         return await self._perform(Command("refile"), changes, call, reply)
 
@@ -128,6 +132,7 @@ class Changing:
         """Give sets another date, and file them by it; raises as `undo`, but what is not known is refused."""
         if not paths:
             raise InvalidParameter("paths")
+        await follow(self._pipeline, paths)
         dating = await Dating.asked(self._pipeline, call)
         changes = dating.told_once(self._dating(paths, dating, planned=bool(call.parameters["dry_run"])))
         return await self._perform(Command("date", dating.label), changes, call, reply)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
 from mediad.ingest.shelf import Shelf
+from mediad.keeping.noticing import notice
 from mediad.steering.adopting import Adopter
 from mediad.steering.changing import Changing
 from mediad.steering.duplicates import duplicates
 from mediad.steering.failures import failures
 from mediad.steering.history import history
 from mediad.steering.importing import Importer
-from mediad.steering.queue import queue, waits
+from mediad.steering.looking import is_below, known_name, within_limit
+from mediad.steering.queue import left_out, queue, waits
 from mediad.steering.retrying import dismissed, retried
 from mediad.steering.status import Life, counts_document, status, total
 from mediad.steering.verifying import Verification
@@ -34,10 +36,12 @@ from mediad.steering.why import why
 from mediad.steering.wiping import Wiper
 from mediad.store.pauses import Pause
 from mediad.store.reading import Reader
+from mediad.store.whereabouts import roots
 
 _LONGEST_PAUSE = 100 * 365.25 * 86400  # seconds; times of more than four digits a year cannot be told
 
 Document = Mapping[str, object]
+_Look = Callable[[Shelf], Coroutine[Any, Any, None]]
 
 
 class Daemon:
@@ -62,7 +66,7 @@ class Daemon:
         self._reload = reload
         self._importer = importer
         catalogue = Path(life.pipeline.config.daemon.state_dir, "catalogue.db")
-        adopter = Adopter(life.pipeline, reader, catalogue)
+        self._adopter = Adopter(life.pipeline, reader, catalogue)
         self._wiper = Wiper(life.pipeline)
         self._paging = anyio.Lock()
         self._changing = Changing(life.pipeline, reader)
@@ -74,7 +78,7 @@ class Daemon:
             "Scan": self._scan,
             "Wait": self._wait,
             "Import": importer.call,
-            "Adopt": adopter.call,
+            "Adopt": self._adopt,
             "Why": self._why,
             "History": self._history,
             "Queue": self._queue,
@@ -153,7 +157,7 @@ class Daemon:
         watches = [one for name, one in self._pipeline.serving.watches.items() if not names or name in names]
         shelves = [one for one in self._pipeline.shelves if not names or one.settings.name in names]
         before = {one.name: one.watcher.found_by_scan for one in watches if one.watcher is not None}
-        await self._look_at(watches, shelves)
+        await self._look_at(watches, shelves, functools.partial(notice, self._pipeline))
         told: list[dict[str, object]] = []
         for served in watches:
             if served.watcher is not None:
@@ -164,12 +168,12 @@ class Daemon:
             told.append(_look("library", shelf.settings.name, shelf.state, shelf.error, files))
         return {"looks": told}
 
-    async def _look_at(self, watches: Iterable[Served], shelves: Iterable[Shelf]) -> None:
+    async def _look_at(self, watches: Iterable[Served], shelves: Iterable[Shelf], look: _Look) -> None:
         async with anyio.create_task_group() as looks:
             for served in watches:
                 looks.start_soon(self._look, served)
             for shelf in shelves:
-                looks.start_soon(self._pipeline.shelves.look, shelf)
+                looks.start_soon(look, shelf)
 
     async def _look(self, served: Served) -> None:
         """Have a watch looked at, until what that showed has been taken note of."""
@@ -186,7 +190,8 @@ class Daemon:
             await self._pipeline.all_served()
             await self._pipeline.recovered()
             # what was full or away may be well again, and then nothing is held
-            await self._look_at(self._pipeline.serving.watches.values(), self._pipeline.shelves)
+            shelves = self._pipeline.shelves
+            await self._look_at(self._pipeline.serving.watches.values(), shelves, shelves.look)
             await self._pipeline.rest()
             result = "held" if self._held() else "idle"
         queue = total(self._pipeline.counts().values())
@@ -203,7 +208,8 @@ class Daemon:
             raise InvalidParameter("path")
         if b"/" in path:
             self._may_name(call, path)
-        return await why(self._reader, path, waits=waits(self._pipeline, path))
+        waiting = waits(self._pipeline, path) or await left_out(self._pipeline, path)
+        return await why(self._reader, path, waits=waiting)
 
     async def _history(self, call: Call, reply: Reply) -> Document:
         asked = call.parameters
@@ -261,14 +267,14 @@ class Daemon:
         files = await retried(
             self._pipeline,
             self._reader,
-            self._paths(call),
+            await self._paths(call),
             unparsed=bool(asked["unparsed"]),
             dry_run=bool(asked["dry_run"]),
         )
         return {"files": files}
 
     async def _dismiss(self, call: Call, reply: Reply) -> Document:
-        paths = self._paths(call)
+        paths = await self._paths(call)
         if not paths:
             raise InvalidParameter("paths")
         count = await dismissed(self._pipeline, self._reader, paths)
@@ -277,29 +283,39 @@ class Daemon:
         return {"dismissed": count}
 
     async def _undo(self, call: Call, reply: Reply) -> Document:
-        return await self._changing.undo(call, reply, self._paths(call), _since(call))
+        return await self._changing.undo(call, reply, await self._paths(call), _since(call))
 
     async def _trash(self, call: Call, reply: Reply) -> Document:
-        return await self._changing.trash(call, reply, self._paths(call))
+        return await self._changing.trash(call, reply, await self._paths(call))
 
     async def _refile(self, call: Call, reply: Reply) -> Document:
         if (library := call.parameters["library"]) is not None:
             self._see_known(library, list(self._pipeline.config.libraries))
-        return await self._changing.refile(call, reply, self._paths(call), library)
+        return await self._changing.refile(call, reply, await self._paths(call), library)
 
     async def _date(self, call: Call, reply: Reply) -> Document:
-        return await self._changing.date(call, reply, self._paths(call))
+        return await self._changing.date(call, reply, await self._paths(call))
 
     async def _prune(self, call: Call, reply: Reply) -> Document:
         if (under := path_from(call.parameters, "under")) is not None:
             self._may_name(call, under)
         return await self._changing.prune(call, reply, under)
 
-    def _paths(self, call: Call) -> list[bytes]:
+    async def _paths(self, call: Call) -> list[bytes]:
+        """The paths that a call names, by the names under which their files are known.
+
+        Raises:
+            NotPermitted: this peer may not name one of them. InvalidParameter: one is not absolute.
+        """
         paths = paths_from(call.parameters)
+        if not all(path.startswith(b"/") for path in paths):
+            raise InvalidParameter("paths")
         for path in paths:
             self._may_name(call, path)
-        return paths
+        if not call.peer.trusted:  # theirs lie below these folders as they stand
+            return paths
+        folders = await self._reader.run(roots)
+        return await within_limit(lambda: [known_name(path, folders) for path in paths], paths)
 
     def _may_name(self, call: Call, path: bytes) -> None:
         """Members of the group may name what lies in watches and libraries, and nothing else.
@@ -310,12 +326,17 @@ class Daemon:
         if call.peer.trusted:
             return
         plain = os.path.normpath(path)
-        roots = (os.fsencode(root.path) for root in self._pipeline.config.roots())
-        if not any(plain == root or plain.startswith(root.rstrip(b"/") + b"/") for root in roots):
+        folders = (os.fsencode(root.path) for root in self._pipeline.config.roots())
+        if not any(is_below(plain, folder) for folder in folders):
             raise NotPermitted("lies in no watch and no library", path=path, remedy="root may name any path")
 
+    async def _adopt(self, call: Call, reply: Reply) -> Document:
+        if (path := path_from(call.parameters, "path")) is not None:
+            self._may_name(call, path)
+        return await self._adopter.call(call, reply)
+
     async def _verify(self, call: Call, reply: Reply) -> Document:
-        return await Verification(self._pipeline, call, reply, self._paths(call)).run()
+        return await Verification(self._pipeline, call, reply, await self._paths(call)).run()
 
     async def _safe_to_wipe(self, call: Call, reply: Reply) -> Document:
         return await self._wiper.call(call, reply)

@@ -66,11 +66,27 @@ def other_names(path: bytes, roots: Sequence[bytes]) -> list[bytes]:
     for root in roots:
         if identity := _identity(root):
             known.setdefault(identity, []).append(root)
-    for above, rest in splits(real):
+    for above, rest in (*splits(real), (real, b"")):
         if identity := _identity(above):
-            found |= dict.fromkeys(os.path.join(root, rest) for root in known.get(identity, ()))
+            names = (os.path.join(root, rest) if rest else root for root in known.get(identity, ()))
+            found |= dict.fromkeys(names)
     found.pop(path, None)
     return list(found)
+
+
+def known_name(path: bytes, roots: Sequence[bytes]) -> bytes:
+    """An absolute path by its name below one of the roots; the path, where it does not lead there; blocks."""
+    plain = b"/" + os.path.normpath(path).lstrip(b"/")
+    if any(is_below(plain, root) for root in roots):
+        return plain
+    return next(
+        (name for name in other_names(plain, roots) if any(is_below(name, root) for root in roots)), path
+    )
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Whether a path is this folder, or lies in it by its name."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
 def _identity(path: bytes) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from mediad.keeping import trashing
 from mediad.keeping.change import Change
 from mediad.keeping.pruning import Going, Keep, Pruned
 from mediad.keeping.pruning_looks import prunable
-from mediad.steering.looking import other_names, within_limit
+from mediad.steering.looking import is_below, other_names, within_limit
 from mediad.store import kept
 from mediad.store.reading import Reader
 
@@ -45,13 +45,9 @@ async def folder(pipeline: Pipeline, path: bytes) -> bytes:
     roots = [os.fsencode(shelf.settings.path) for shelf in pipeline.shelves]
     none: list[bytes] = []
     for one in (path, *await within_limit(lambda: other_names(path, roots), none)):
-        if any(_holds(one, root) or _holds(root, one) for root in roots):
+        if any(is_below(root, one) or is_below(one, root) for root in roots):
             return one
     raise NotKnown("lies in no library", path=path)
-
-
-def _holds(folder: bytes, path: bytes) -> bool:
-    return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
 
 
 def _changes(connection: apsw.Connection, pruned: Pruned) -> list[Change]:

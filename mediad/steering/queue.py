@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 from mediad.control.protocol import InvalidParameter, path_fields
 from mediad.ingest.pipeline import Pipeline
 from mediad.model import Waiting
 from mediad.steering.fields import limited
+from mediad.steering.looking import within_limit
 
 _PAGE = 500
 _LONGEST_PAGE = 1000
@@ -38,6 +40,21 @@ def waits(pipeline: Pipeline, path: bytes) -> str | None:
             state, reason = _state_of(pipeline, waiting)
             due = f" for {waiting.due:.0f} s more" if waiting.due else ""
             return f"it is {state.replace('_', ' ')}{due}{f': {reason}' if reason else ''}"
+    return None
+
+
+async def left_out(pipeline: Pipeline, path: bytes) -> str | None:
+    """In words, what excludes a folder that a path lies in, so that nobody looks at it; else None."""
+    for name in pipeline.config.watches:
+        if name not in pipeline.roster:
+            continue
+        folder = pipeline.roster[name].folder
+        root = folder.tree.root.rstrip(b"/") + b"/"
+        above = path.removeprefix(root).rpartition(b"/")[0] if path.startswith(root) else b""
+        pattern = folder.excluder.reason(above, True) if above else ""
+        there: bool = bool(pattern) and await within_limit(lambda: os.path.lexists(path), False)
+        if there:
+            return f"it is left alone: a folder that it lies in is excluded by {pattern}"
     return None
 
 

@@ -69,6 +69,8 @@ async def retried(
             else v
             for v in verdicts
         ]
+        for watch in _by_watch(pipeline, found):
+            await pipeline.intake.miss(watch)
     return [
         {
             **path_fields("path", verdict.trouble.place or verdict.trouble.path),

@@ -15,6 +15,7 @@ from mediad.control.protocol import InvalidParameter, path_fields
 from mediad.errors import Misused, NotKnown, Refused
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.shelf import Shelf
+from mediad.keeping.following import follow
 from mediad.keeping.verify import Inspection
 from mediad.keeping.verify_look import STATES, Checked
 from mediad.steering.looking import other_names, within_limit
@@ -61,6 +62,8 @@ class Verification:
         """
         if (self._accept and not self._paths) or (self._resume and self._paths):
             raise InvalidParameter("accept" if self._accept else "resume")
+        if self._accept:
+            await follow(self._pipeline, self._paths)
         parts = [await self._part(path) for path in self._paths] if self._paths else self._all()
         if self._accept and (whole := next((part for part in parts if not part.scope), None)):
             raise Misused(

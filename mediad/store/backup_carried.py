@@ -45,10 +45,10 @@ def said(library: OpenLibrary) -> Mapping[str, str]:
 
 
 def open_said(
-    settings: config.Library, files: Files, known: str | None
+    settings: config.Library, files: Files, known: str | None, swapped: str | None = None
 ) -> tuple[OpenLibrary, Mapping[str, str]]:
     """Take a library, see `library.open_library`, and read what the rows that it carries say."""
-    library = open_library(settings, files, known)
+    library = open_library(settings, files, known, swapped)
     try:
         return library, said(library)
     except BaseException:

@@ -95,6 +95,8 @@ class Arrival:
         return self.stays and not local and self.size == stat.size and near
 
 
+_MOST_FAILED = 10_000  # files of one watch that are looked for at a time
+
 _NEWEST = """
 SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays,
  EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent') AS moving, digest,
@@ -154,6 +156,14 @@ def known_library(connection: apsw.Connection, name: str) -> KnownLibrary | None
         "SELECT id, marker, indexed IS NOT NULL FROM library WHERE name = ? ORDER BY id DESC LIMIT 1", (name,)
     ).fetchone()
     return None if row is None else KnownLibrary(row[0], row[1], bool(row[2]))
+
+
+def known_elsewhere(connection: apsw.Connection, marker: str, path: bytes) -> str:
+    """The name under which this marker was last known in another folder, "" where it was not."""
+    row = connection.execute(
+        "SELECT name FROM library WHERE marker = ? AND path <> ?", (marker, path)
+    ).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def remember_library(
@@ -281,6 +291,20 @@ def record_unplanned(
     )
     replace_earlier(connection, id_, sighting)
     return True
+
+
+def failed_in(connection: apsw.Connection, watch: str) -> list[Sighting]:
+    """What failed in a watch and waits to be tried again there, as it was seen; some of very many."""
+    rows = connection.execute(
+        "SELECT path, size, mtime_ns, ctime_ns, ino FROM arrival"
+        " WHERE outcome IN ('failed', 'quarantined') AND NOT dismissed AND outcome = 'failed'"
+        " AND +watch = ? AND stays AND code <> 'reverted' ORDER BY id LIMIT ?",  # by what is in trouble
+        (watch, _MOST_FAILED),
+    )
+    return [
+        Sighting(watch, path, Stat(0, ino, size, mtime_ns, ctime_ns), again=True, was="failed")
+        for path, size, mtime_ns, ctime_ns, ino in rows
+    ]
 
 
 def touched(connection: apsw.Connection, identity: Identity) -> bool:

@@ -7,6 +7,7 @@ Each unit runs whole, in a thread, inside one transaction; no transaction ever s
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -22,6 +23,11 @@ from mediad.errors import CatalogueBroken, SchemaTooNew
 from mediad.store import versions
 
 T = TypeVar("T")
+
+_LEAST = 2_000_000  # bytes free on the catalogue's disk; some times what one unit of work writes
+_PAUSE = 1.0  # seconds between looks whether there is room again
+
+log = logging.getLogger("mediad")
 
 REBUILD = "stop mediad and run `mediad rebuild`, which makes it anew from its backups and the libraries"
 """What helps where the catalogue is damaged."""
@@ -174,17 +180,34 @@ def _back_up(connection: apsw.Connection, target: Path) -> None:
     copy.close()
 
 
+def has_room(path: Path) -> bool:
+    """Is there room for some units of work on the disk of the catalogue? Blocks."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:  # SQLite says better what is wrong
+        return True
+    return not found.f_blocks or found.f_bavail * found.f_frsize >= _LEAST
+
+
+class _NoRoom(Exception):
+    pass
+
+
 class Database:
     """The daemon's one connection. Units of work queue up and run one at a time.
 
     Attributes:
         changes: counts rows that were changed.
+        writable: may it be written to now? Blocks. As long as it may not, units of work wait.
+        starved: they do.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._one = anyio.CapacityLimiter(1)
         self.changes = 0
+        self.writable: Callable[[], bool] = lambda: True
+        self.starved = False
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` in a thread within one transaction; durable when this returns.
@@ -196,6 +219,8 @@ class Database:
         """
 
         def unit() -> T:
+            if not self.writable():
+                raise _NoRoom
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(self._connection)
@@ -207,13 +232,27 @@ class Database:
                 raise
             return result
 
-        try:
-            return await anyio.to_thread.run_sync(unit, limiter=self._one)
-        except apsw.Error as error:
-            raise CatalogueBroken(
-                f"the catalogue cannot be used: {error}",
-                remedy=remedy(error, "see that its disk is whole and has room"),
-            ) from error
+        while True:
+            try:
+                result = await anyio.to_thread.run_sync(unit, limiter=self._one)
+            except _NoRoom:
+                self._starves(True)
+                await anyio.sleep(_PAUSE)
+            except apsw.Error as error:
+                raise CatalogueBroken(
+                    f"the catalogue cannot be used: {error}",
+                    remedy=remedy(error, "see that its disk is whole and has room"),
+                ) from error
+            else:
+                self._starves(False)
+                return result
+
+    def _starves(self, starved: bool) -> None:
+        if starved and not self.starved:
+            log.warning("the disk of the catalogue is full: everything waits until there is room")
+        elif self.starved and not starved:
+            log.info("the catalogue is written again")
+        self.starved = starved
 
     def close(self) -> None:
         self._connection.close()

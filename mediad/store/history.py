@@ -17,6 +17,7 @@ class Done(NamedTuple):
 
     Attributes:
         position: where the walk that found it was.
+        item: the step of its set's principal, of one that came at another time, too.
         time: microseconds since the epoch.
         root: the folder that it came from, and `source` the path below it.
         library: the folder that it went to, and `destination` the path below it.
@@ -73,7 +74,7 @@ class Place(NamedTuple):
 
 
 _COLUMNS = """
-    step.id, step.item, step.batch, step.time, step.action,
+    step.id, coalesce(head.id, step.item), step.batch, step.time, step.action,
     coalesce(origin.path, iif(step.change IS NULL, batch.root, coalesce(place.root, batch.root))),
     coalesce(step.source, arrival.path),
     iif(step.library IS NULL, place.root, library.path), step.destination,
@@ -95,12 +96,13 @@ JOIN batch ON batch.id = step.batch
 LEFT JOIN library ON library.id = step.library
 LEFT JOIN library AS origin ON origin.id = step.origin
 LEFT JOIN place ON place.key = arrival.watch
-LEFT JOIN file AS witness ON witness.id = step.witness
+LEFT JOIN step AS first ON first.id = step.item
+LEFT JOIN arrival AS came ON came.id = first.arrival
+LEFT JOIN file AS witness ON witness.id = first.witness
 LEFT JOIN step AS head ON head.id = CASE
-    WHEN step.id <> step.item THEN step.item
-    WHEN json_extract(step.change, '$.bond[0]') = 'companion' THEN json_extract(step.change, '$.bond[1]')
-    WHEN witness.id IS NOT NULL AND (arrival.outcome = 'filed' OR arrival.kind = 'sidecar') THEN witness.item
-    ELSE step.id END
+    WHEN json_extract(first.change, '$.bond[0]') = 'companion' THEN json_extract(first.change, '$.bond[1]')
+    WHEN witness.id IS NOT NULL AND (came.outcome = 'filed' OR came.kind = 'sidecar') THEN witness.item
+    ELSE step.item END
 LEFT JOIN arrival AS lead ON lead.id = head.arrival
 WHERE step.id > :position AND step.id <= :upto AND step.state = 'done' AND step.time >= :since {{batch}}
 ORDER BY step.id LIMIT :limit"""  # noqa: S608

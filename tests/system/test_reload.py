@@ -313,6 +313,8 @@ def test_sighup(tmp_path: Path) -> None:
         daemon.wait_for_line("reloaded: watch card: added")
         daemon.put("a.jpg", picture(1), folder=card)
         daemon.wait_for("a.jpg", "filed", watch="card")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_line("reloaded: nothing has changed")
         daemon.config.write_text("nonsense", encoding="utf-8")
         daemon.send(signal.SIGHUP)
         daemon.wait_for_line("the configuration was not reloaded; the old one stays in force")

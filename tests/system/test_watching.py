@@ -238,7 +238,7 @@ def test_an_unreadable_folder_costs_only_itself(tmp_path: Path, meek: tuple[str,
             daemon.wait_for("a/1.jpg", "filed")
             daemon.wait_for("z/1.jpg", "filed")
         daemon.wait_for("m/1.jpg", "filed", limit=PROMPTLY)
-        daemon.wait_for_line("watch inbox is watching")
+        daemon.wait_for_line("INFO +watch inbox is watching again")
         assert len(daemon.matching("watch inbox is degraded")) == 1
 
 

@@ -16,6 +16,7 @@ from mediad.steering.attention import attention
 def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str = "", **troubled: int) -> Any:
     tally = SimpleNamespace(troubled=troubled, imports=imports)
     pipeline = SimpleNamespace(
+        database=SimpleNamespace(starved=False),
         recorder=SimpleNamespace(tally=tally, lingering=int(bool(lingers)), lingers=lingers),
         pauses=SimpleNamespace(all=list),
         pool=SimpleNamespace(failing=failing),
@@ -145,10 +146,21 @@ def test_failures_of_imports_are_told_apart() -> None:
     assert [one["code"] for one in attention(life(failed=2, imports=2), [], [], {})] == ["import-failed"]
 
 
+def test_a_catalogue_without_room() -> None:
+    starving = life()
+    starving.pipeline.database.starved = True
+    starving.pipeline.config.daemon.state_dir = "/s t"
+    (one,) = attention(starving, [], [], {})
+    assert (one["code"], one["command"]) == ("catalogue-full", "df -h '/s t'")
+
+
 def test_a_file_that_could_not_be_removed() -> None:
     (one,) = attention(life(lingers=b"/in/my card/\xff.jpg"), [], [], {})
     assert one["code"] == "not-removed"
-    assert one["message"] == ("1 file is filed and could not be removed, the last /in/my card/\\xff.jpg")
+    assert one["message"] == (
+        "1 file is filed and could not be removed from where it came (the library has it; the last is "
+        "/in/my card/\\xff.jpg; remove what is left there by hand)"
+    )
     assert one["command"] == "ls -ld '/in/my card'"
 
 

@@ -153,6 +153,23 @@ def test_rules_match_without_case() -> None:
 
 
 @pytest.mark.parametrize(
+    ("glob", "fits", "fits_not"),
+    [
+        ("DCIM/*", ("DCIM/x.jpg", "dcim/100/x.jpg"), ("a/DCIM/x.jpg", "DCIMx.jpg")),
+        ("**/*.jpg", ("x.jpg", "a/x.jpg", "a/b/x.jpg"), ("x.jpeg",)),
+        ("**/DCIM/**", ("DCIM/x.jpg", "a/b/DCIM/100/x.jpg"), ("aDCIM/x.jpg",)),
+        ("a/**/b.jpg", ("a/b.jpg", "a/x/y/b.jpg"), ("ax/b.jpg", "b.jpg")),
+        ("a**/b.jpg", ("ax/b.jpg", "a/b.jpg"), ("ab.jpg",)),
+        ("/DCIM/*", ("DCIM/x.jpg",), ("a/DCIM/x.jpg",)),
+        ("*/DCIM/*", ("DCIM/x.jpg", "a/DCIM/x.jpg"), ("aDCIM/x.jpg",)),
+    ],
+)
+def test_globs_of_paths(glob: str, fits: tuple[str, ...], fits_not: tuple[str, ...]) -> None:
+    rule = read(with_key("[[rule]]", f'match = {{ path = "{glob}" }}\nignore = true')).rules[0]
+    assert [path for path in (*fits, *fits_not) if rule.matches({"path": path})] == list(fits)
+
+
+@pytest.mark.parametrize(
     ("table", "line", "what"),
     [
         ("[library.photos]", "min_fre = 1", 'min_fre: is an unknown key; did you mean "min_free"?'),
@@ -438,6 +455,10 @@ def test_warnings() -> None:
     rule = 'match = { watch = "other" }\nignore = true'
     assert read(with_key("[[rule]]", rule)).warnings == (
         "c.toml:6: rule[1].match: fits no watch; there are inbox",
+    )
+    rule = 'match = { origin = ["Screenshot", "screen*", "screnshot"] }\nignore = true'
+    assert read(with_key("[[rule]]", rule)).warnings == (
+        'c.toml:6: rule[1].match: there is no origin "screnshot"; did you mean "screenshot"?',
     )
 
 

@@ -81,6 +81,8 @@ def play(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Played:
         ["why", ""],
         ["pause", "--for", "2 weeks"],
         ["pause", "in\nbox"],
+        ["pause", ""],
+        ["pause", "--for", "0s"],
         ["history", "--since", "yesterday"],
         ["history", "--batch", "x"],
         ["wait", "--timeout", "-1s"],
@@ -95,6 +97,25 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
         main(arguments)
     assert ended.value.code == 2
     assert "usage: mediactl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["refile", "-y"],
+        ["refile", "-y", "--library", "photos", "/a"],
+        ["date", "-y", "/a"],
+        ["date", "-y", "--reset", "--use", "exif", "/a"],
+        ["duplicates", "--under", "/a"],
+        ["duplicates", "--prune", "--similar", "-y"],
+        ["verify", "--resume", "/a"],
+    ],
+)
+def test_options_that_do_not_go_together_need_no_daemon(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "no daemon" not in capsys.readouterr().err
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -405,6 +405,46 @@ async def test_a_member_may_name_what_lies_in_watches_and_libraries_only(house: 
                     await steering.call(method, peer=MEMBER, **parameters)
 
 
+async def test_what_lies_in_an_excluded_folder(house: House) -> None:
+    house.settings["watch"]["inbox"]["exclude"] = ["raw/"]
+    async with house.life() as steering:
+        path = os.fsdecode(house.put("inbox/2024/raw/x/a.jpg", picture(1)))
+        assert await steering.rest() == "idle"
+        told = await steering.call("Why", path=path)
+        assert (told["stories"], told["waits"]) == (
+            [],
+            "it is left alone: a folder that it lies in is excluded by raw/",
+        )
+        with pytest.raises(NotKnown):
+            await steering.call("Why", path=f"{path}.jpg")
+
+
+async def test_paths_that_lead_there_by_links(house: House) -> None:
+    (house.root / "link").symlink_to("photos")
+    (house.root / "in").symlink_to("inbox")
+    async with house.life() as steering:
+        house.put("inbox/a.jpg", picture(1))
+        house.put("inbox/b.jpg", b"\xff\xd8\xff\xe0 broken")
+        await steering.rest()
+        (file,) = (path for path in files(house.root / "photos") if path.endswith(b"a.jpg"))
+        library, source = str(house.root / "link" / os.fsdecode(file)), str(house.root / "in/a.jpg")
+        for method, path, changed in (("Trash", library, 1), ("Refile", library, 0), ("Undo", source, 1)):
+            told = await steering.call(method, paths=[path], dry_run=True)
+            assert (told["done"], told["refused"]) == (changed, 0), method
+        told = await steering.call("Date", paths=[str(house.root / "link")], shift_s=60.0, dry_run=True)
+        assert told["refused"] == 0
+        assert (await steering.call("Retry", paths=[str(house.root / "in/b.jpg")], dry_run=True))["files"]
+        assert await steering.call("Dismiss", paths=[str(house.root / "in")]) == {"dismissed": 1}
+        with pytest.raises(InvalidParameter):
+            await steering.call("Trash", paths=["a.jpg"])
+
+
+async def test_members_name_no_library_elsewhere(house: House) -> None:
+    async with house.life() as steering:
+        with pytest.raises(NotPermitted, match="in no watch and no library"):
+            await steering.call("Adopt", peer=MEMBER, path="/etc")
+
+
 async def test_bytes_that_are_no_text(house: House) -> None:
     async with house.life() as steering:
         path = house.put(os.fsdecode(b"inbox/caf\xe9\n.jpg"), picture(1))

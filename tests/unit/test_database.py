@@ -390,3 +390,27 @@ async def test_units_of_work_run_one_at_a_time(one: Database) -> None:
             tasks.start_soon(one.run, work)
     assert before == list(range(20))
     assert len(await one.run(libraries)) == 20
+
+
+@pytest.mark.anyio
+async def test_work_waits_while_its_disk_is_full(
+    one: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PAUSE", 0.0)
+    looks: list[bool] = []
+
+    def writable() -> bool:
+        looks.append(one.starved)
+        return len(looks) > 2
+
+    one.writable = writable
+    assert await one.run(lambda connection: connection.execute("SELECT 1").get) == 1
+    assert looks == [False, True, True]
+    assert not one.starved
+
+
+def test_what_is_room_enough(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database.has_room(path)
+    assert database.has_room(path / "gone" / "catalogue.db")
+    monkeypatch.setattr(database, "_LEAST", 2**80)
+    assert not database.has_room(path)

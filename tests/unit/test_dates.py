@@ -107,6 +107,7 @@ def test_offset(text: str, minutes: int | None) -> None:
         ("20150607T1709Z", (local("2015-06-07T17:09:00"), None, True, False)),
         ("2015-06-07 08:09:10 pm", (local("2015-06-07T20:09:10"), None, False, False)),
         ("2015-06-07 08:09:10 PM -03:00", (local("2015-06-07T20:09:10"), -180, False, False)),
+        ("2015-06-07T20:09:10.526GMT+02:00", (local("2015-06-07T20:09:10.526"), 120, False, False)),
         ("2015-02-30T10:00:00", (None, None, False, False)),
         ("2015", (None, None, False, False)),
     ],
@@ -209,6 +210,12 @@ def test_gps_time() -> None:
         ("20230706_083456_PM.jpg", "2023-07-06T08:34:56"),
         ("20230706_123456_AM.jpg", "2023-07-06T12:34:56"),
         ("20210710_203925+0001.jpg", "2021-07-10T20:39:25"),
+        ("Imagem do WhatsApp de 2021-07-10 à(s) 20.39.25_1a2b3c4d.jpg", "2021-07-10T20:39:25"),
+        ("Snímek obrazovky 2021-07-10 v 20.39.25.png", "2021-07-10T20:39:25"),
+        ("WhatsApp-Image-2021-07-10-at-20.39.25.jpeg", "2021-07-10T20:39:25"),
+        ("2021071020392577-0123456789ABCDEF0123456789ABCDEF.jpg", "2021-07-10T20:39:25.77"),
+        ("2021071020392577_s.mp4", "2021-07-10T20:39:25.77"),
+        ("img20210710_20392577.jpg", "2021-07-10T20:39:25.77"),
     ],
 )
 def test_names_with_local_time(name: str, expected: str) -> None:
@@ -287,6 +294,8 @@ def test_names_with_a_day_only(name: str, day: str) -> None:
         "GOPR1234.JPG",
         "maybe 12 2015.jpg",
         "4006381333931.jpg",
+        "1000020230405.jpg",
+        "2021071020392577.jpg",
         "23-13-06 12-34-56 1234.jpg",
         "192.168.10.2019.jpg",
         "1234567890.jpg",
@@ -310,6 +319,35 @@ def test_a_bare_number_of_milliseconds_is_doubtful() -> None:
     (candidate,) = from_filename(b"1500000000000.jpg")
     assert candidate.doubt
     assert chosen(candidate).confidence == "low"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_believed"),
+    [
+        ("IMG_20000101_000000.jpg", False),
+        ("IMG_20000101_000107.jpg", True),
+        ("IMG_20210101_000000.jpg", True),
+        ("2000-01-01 Party.jpg", True),
+    ],
+)
+def test_a_clock_that_was_reset_names_files_too(name: str, is_believed: bool) -> None:
+    (candidate,) = from_filename(name.encode())
+    taken = choose([candidate], BERLIN, NOW)
+    assert (taken is not None) == is_believed
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        *from_filename(b"Scan 2019-05-21.png"),
+        dates.iso_candidate("xmp", "xmp:CreateDate", "2019-05-21T00:00:00"),
+        dates.gps_candidate("2019:05:21", 10, 0, 0),
+    ],
+)
+def test_the_time_of_change_of_a_png_counts_where_nothing_else_does(better: Candidate) -> None:
+    changed = dates.utc_candidate("exif", "png:tIME", "2022-03-04T05:06:07")
+    assert chosen(changed, better).local.date() == local("2019-05-21T00:00:00").date()
+    assert (chosen(changed).tag, chosen(changed).confidence) == ("png:tIME", "low")
 
 
 def test_an_offset_in_a_name() -> None:

@@ -31,6 +31,13 @@ def reason(path: bytes, *exclude: str, is_dir: bool = False) -> str:
             b"a.jpg.filepart",
             b"a.tmp",
         ),
+        *(
+            b".in.a.jpg",
+            b".in.a.jpg.",
+            b".pureftpd-upload.4d3f",
+            b"a.jpg.sb-1f2e3d4c-a1B2c3",
+            b".smbdeleteAB1",
+        ),
         *(b".IMG_1.JPG.a1B2c3", b"a/.rsync-partial/x.jpg", b".~tmp~/x.jpg"),
         *(
             b".syncthing.IMG_1.jpg.tmp",

@@ -49,6 +49,27 @@ async def heals(steering: Steering, failing: Failing, house: House) -> None:
     assert await attention(steering) == {}
 
 
+@pytest.mark.parametrize("method", ["Scan", "Retry"])
+async def test_what_failed_and_left_is_gone(tmp_path: Path, method: str) -> None:
+    house = House(tmp_path)
+    house.files = failing = Failing("open_file")
+    async with house.life() as steering:
+        failing.error = errno.EACCES
+        path = house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        await steering.rest()
+        assert await steering.totals() == {"failed": 1}
+        os.unlink(path)
+        failing.error = 0
+        await steering.call(method)
+        await steering.until(lambda: not steering.pipeline.recorder.tally.troubled.get("failed"))
+        assert await steering.totals() == {"gone": 1}
+        assert await steering.queue() == {}
+        assert await attention(steering) == {}
+        house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        assert await steering.rest() == "idle"
+        assert (await steering.totals())["filed"] == 1
+
+
 # the call, the error, and the code under which `failures` has the file
 FAILED = [
     ("link", errno.ENAMETOOLONG, "not-storable"),
@@ -111,3 +132,28 @@ async def test_a_library_that_takes_nothing(tmp_path: Path, error: int, code: st
         await steering.until(lambda: files(house.root / "photos", without={b".mediad"}))
         assert await steering.rest() == "idle"
         assert await attention(steering) == {}
+
+
+async def test_the_next_rescan_tries_again_and_is_quiet_about_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.settings["watch"]["inbox"]["rescan"] = "20s"
+    house.files = failing = Failing("open_file")
+    async with house.life() as steering:
+        failing.error = errno.EACCES
+        house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        await steering.call("Scan")
+        await steering.until(lambda: steering.pipeline.recorder.tally.troubled.get("failed"))
+        tries = failing.failed
+        house.clock.ahead = 15
+        await steering.call("Scan")
+        await steering.until(lambda: failing.failed > tries)
+        assert await steering.rest() == "idle"
+        told = [record for record in caplog.records if "a.jpg failed" in record.getMessage()]
+        assert sum(record.levelname == "WARNING" for record in told) == 1
+        failing.error = 0
+        house.clock.ahead = 30
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {"filed": 1, "bytes_filed": len(samples.jpeg(seed=1))}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from mediad.ingest.identify import Identified
+from mediad.model import Settled
 from tests import samples
 from tests.steering import House
 from tests.system.once import DAY, TAKEN, picture, xmp
@@ -186,3 +190,42 @@ async def test_a_long_text_is_no_note(house: House) -> None:
         assert await steering.rest() == "idle"
         assert (await outcomes(steering, house, "a.txt"))[0] == "ignored"
     assert filed(house) == {DAY + b"a.jpg": picture(1)}
+
+
+async def test_what_comes_late_with_what_it_brings_is_told_as_one_set(house: House) -> None:
+    async with house.life() as steering:
+        house.put("inbox/IMG_1.HEIC", samples.heic(TAKEN, subsec="50"))
+        assert await steering.rest() == "idle"
+        put_all(house, {"IMG_1.JPG": picture(1), "IMG_1.JPG.xmp": xmp(1)})
+        assert await steering.rest() == "idle"
+        rows = (await steering.call("History"))["rows"]
+    assert len(rows) == 3
+    assert {(row["item"], row["taken"]) for row in rows} == {(rows[0]["id"], rows[0]["taken"])}
+
+
+async def test_a_sidecar_that_comes_while_its_picture_is_read_waits_for_that(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "what it belongs to is not filed yet"
+    async with house.life() as steering:
+        tracker, identifier = steering.pipeline.tracker, steering.pipeline.stages.identifier
+        gate, identify = anyio.Event(), identifier.identify
+
+        async def slowly(batch: Sequence[Settled], *arguments: Any) -> Identified:
+            if any(one.path == b"IMG_1.JPG" for settled in batch for one in settled.members):
+                await gate.wait()
+            return await identify(batch, *arguments)
+
+        monkeypatch.setattr(identifier, "identify", slowly)
+        house.put("inbox/IMG_1.JPG", picture(1))
+        await steering.call("Scan")
+        await steering.until(lambda: tracker.flying)
+        house.put("inbox/IMG_1.xmp", xmp(1))
+        await steering.call("Scan")
+        await steering.until(lambda: any(note in one.note for one in tracker.listing(0.0)))
+        gate.set()
+        assert await steering.rest() == "idle"
+        assert {name.rpartition(b"/")[2] for name in filed(house)} == {b"IMG_1.JPG", b"IMG_1.xmp"}
+        assert await steering.totals() == {"filed": 2, "bytes_filed": len(picture(1)) + len(xmp(1))}
+        picture_row, sidecar_row = (await steering.call("History"))["rows"]
+        assert picture_row["item"] == sidecar_row["item"] == picture_row["id"]

@@ -19,7 +19,7 @@ from mediad.media.formats import FORMATS
 from mediad.media.pictures import exif
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
-from mediad.media.whole import ends_whole
+from mediad.media.whole import ends_whole, looks_unfinished
 from tests import isobmff, played, samples
 from tests.isobmff import box, full_box
 from tests.played import SAMPLES, SIZE, WHEN, WHEN_UTC, avi, chunk
@@ -110,6 +110,17 @@ def test_a_whole_file_is_told_from_one_without_its_end(name: str) -> None:
     data = SAMPLES[name]()
     assert ends_whole(FORMATS[name], window(data), len(data)) is True
     assert ends_whole(FORMATS[name], window(data[:-3]), len(data) - 3) is False
+
+
+def test_room_that_was_made_is_no_end() -> None:
+    data = SAMPLES["m4a"]()
+    assert not looks_unfinished(FORMATS["m4a"], window(data), len(data))
+    assert looks_unfinished(FORMATS["m4a"], window(data[:-3]), len(data) - 3)
+    made = data + bytes(5000)
+    assert looks_unfinished(FORMATS["m4a"], window(made), len(made))
+    assert looks_unfinished(FORMATS["jpeg"], window(bytes(9)), 9)  # nothing is written yet
+    padded = data + bytes(600)  # as cameras do
+    assert not looks_unfinished(FORMATS["m4a"], window(padded), len(padded))
 
 
 def test_a_long_avi_has_parts() -> None:
@@ -447,6 +458,12 @@ def test_the_date_of_what_is_left_of_a_camcorders_film() -> None:
     whole = played.mts()
     found = reading(whole[: 192 * 6], "a.mts")
     assert (candidate(found, "MDPM").moment, found.make, found.damaged) == (WHEN, "Sony", "no track in it")
+
+
+@pytest.mark.parametrize("form", ["flac", "ogg", "opus"])
+def test_the_performers_of_a_piece_are_not_its_artist(form: str) -> None:
+    whole = SAMPLES[form]().replace(b"DATE=2001-01-01", b"PERFORMER=Drums")
+    assert reading(whole, f"a.{form}").artist == played.TAGS["artist"]
 
 
 def test_a_song_that_ends_in_its_first_frame_is_damaged_and_no_more() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from mediad import worker, workers
 from mediad.media import wire
@@ -346,3 +346,29 @@ async def test_an_error_of_the_system_is_no_fault_of_the_file(pool: WorkerPool, 
     finally:
         os.close(descriptor)
     assert made.failed.startswith(wire.READING_FAILED)
+
+
+def _profile(primaries: dict[bytes, tuple[float, float, float]]) -> bytes:
+    """The profile of sRGB with other primaries (ICC.1:2010, 9.2 and 10.27)."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for entry in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12):
+        if (values := primaries.get(bytes(profile[entry : entry + 4]))) is not None:
+            start = int.from_bytes(profile[entry + 4 : entry + 8], "big") + 8
+            profile[start : start + 12] = b"".join(round(one * 65536).to_bytes(4, "big") for one in values)
+    return bytes(profile)
+
+
+async def test_copies_in_another_colour_space_are_alike(pool: WorkerPool, tmp_path: Path) -> None:
+    wide = _profile({b"rXYZ": (0.798, 0.288, 0), b"gXYZ": (0.135, 0.712, 0), b"bXYZ": (0.031, 0, 0.825)})
+    stands = scene(6)
+    srgb = ImageCms.createProfile("sRGB")
+    shown = ImageCms.profileToProfile(stands, ImageCms.ImageCmsProfile(io.BytesIO(wide)), srgb)
+    assert shown is not None
+    original = await printed(pool, tmp_path, "a.png", saved(stands, "PNG", icc_profile=wide))
+    stripped = await printed(pool, tmp_path, "b.jpg", saved(stands, "JPEG", quality=80))
+    converted = await printed(pool, tmp_path, "c.jpg", saved(shown, "JPEG", quality=80))
+    broken = await printed(pool, tmp_path, "d.png", saved(stands, "PNG", icc_profile=wide[:200]))
+    assert distance(original, stripped) is not None
+    assert distance(original, converted) is not None
+    assert distance(stripped, converted) is None
+    assert distance(broken, stripped) is not None

@@ -99,11 +99,14 @@ def test_a_thread_that_moves_nothing_hangs(ward: Ward) -> None:
     ward.after(HUNG - 1)
     assert ward.health.hung("inbox") == ""
     ward.after(1)
-    assert ward.health.hung("inbox").startswith("no progress for 60 s")
+    assert ward.health.hung("inbox").startswith("hung: no progress for 60 s")
     assert ward.health.hung("card") == ""
     ward.after(10 * STALLED)
     assert ward.health.stalled == "", "nothing that a new start would help"
     assert ward.told == [("inbox", True)], "it is told once"
+    lane.busy = False
+    assert ward.health.hung("inbox") == "", "nothing hangs where nothing is done"
+    lane.busy = True
     lane.progressed += 1
     ward.after(1)
     assert ward.health.hung("inbox") == ""

@@ -95,8 +95,14 @@ def test_folders_of_ones_own(home: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert list(home.iterdir()) == []
 
 
+def test_a_tilde_that_the_shell_left(home: Path) -> None:
+    assert main(["init", "--watch=~/in", "--library=~/out"]) == 0
+    assert (home / "in").is_dir()
+    assert (home / "out/.mediad").is_dir()
+
+
 def test_folders_in_one_another_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["init", "--config", "c.toml", "--watch", "a", "--library", "a/b"]) == 78
+    assert main(["init", "--config", "c.toml", "--watch", "a", "--library", "a/b"]) == 73
     assert "library.photos.path" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [tmp_path / "home"]
 
@@ -104,8 +110,8 @@ def test_folders_in_one_another_are_refused(tmp_path: Path, capsys: pytest.Captu
 def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").touch()
     assert main(["init", "--config", "c.toml", "--watch", "a", "--library", "b"]) == 73
-    assert f"mediad: {tmp_path}/a: cannot be made" in capsys.readouterr().err
-    assert not (tmp_path / "c.toml").exists()
+    assert capsys.readouterr().err == f"mediad: {tmp_path}/a: is no folder; a watch is one\n"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a", tmp_path / "home"]
 
 
 def test_a_name_that_toml_cannot_hold(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import tomllib
@@ -188,6 +189,29 @@ def test_a_lock_left_by_a_longer_pid_is_written_over(tmp_path: Path) -> None:
     os.close(fd)
 
 
+def test_a_lock_keeps_no_disk_from_being_made_read_only(root: Path, opened: Opener, tmpfs: Factory) -> None:
+    point = tmpfs("1m")
+    library = opened(point)
+    assert mounting.run("mount", "-o", "remount,ro", str(point)).returncode == 0
+    assert isinstance(refusal(library.check), LibraryReadOnly)
+    assert mounting.run("mount", "-o", "remount,rw", str(point)).returncode == 0
+    library.check()
+
+
+def test_a_filesystem_that_locks_only_for_writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def like_nfs(fd: int, how: int) -> None:
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", like_nfs)
+    before = os.listdir("/proc/self/fd")
+    os.close(lock_file(os.fsencode(tmp_path / "lock"), "it"))
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_a_lock_is_no_link_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "lock").symlink_to("victim")
@@ -294,7 +318,14 @@ def test_a_check_sees_that_the_marker_is_another(root: Path, opened: Opener, con
     error = refusal(library.check)
     assert isinstance(error, LibraryOffline)
     assert "same folder" not in str(error)
-    assert ("mediactl adopt" in str(error)) == (content is None)
+    assert ("mediactl adopt" in str(error)) == (content in (None, "damaged"))
+
+
+def test_a_private_folder_that_somebody_tidied_away_is_made_again(root: Path, opened: Opener) -> None:
+    library = opened(root)
+    (root / ".mediad/tmp").rmdir()
+    assert library.check() > 0
+    assert (root / ".mediad/tmp").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_check_sees_what_is_mounted_over_it(root: Path, opened: Opener, tmpfs: Factory) -> None:
@@ -314,3 +345,12 @@ def test_less_free_than_min_free(root: Path, opened: Opener) -> None:
     assert re.search(r"[\d.]+ [kMG]?B free, min_free is [\d.]+ [kMGT]?B", str(error))
     library.settings = replace(library.settings, min_free=free // 2)
     assert 0 < library.check() <= free  # what may still be written
+
+
+def test_nothing_free_is_full_whatever_min_free(root: Path, opened: Opener, tmpfs: Factory) -> None:
+    point = tmpfs("1m")
+    library = opened(point)
+    library.settings = replace(library.settings, min_free=0)
+    free = os.statvfs(point)
+    (point / "film").write_bytes(bytes(free.f_bavail * free.f_frsize))
+    assert isinstance(refusal(library.check), LibraryFull)

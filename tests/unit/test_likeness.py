@@ -141,6 +141,13 @@ def test_somebody_who_moved_makes_another_picture() -> None:
     assert distance(picture(first), picture(second)) is None
 
 
+def test_a_thing_of_another_colour_makes_another_picture() -> None:
+    red, blue = scene(3), scene(3)
+    ImageDraw.Draw(red).ellipse((90, 70, 140, 110), fill=(200, 40, 40))
+    ImageDraw.Draw(blue).ellipse((90, 70, 140, 110), fill=(60, 70, 253))  # as bright
+    assert distance(picture(red), picture(blue)) is None
+
+
 def _gradient(turned: int) -> Image.Image:
     return Image.linear_gradient("L").resize(SIZE).rotate(turned).convert("RGB")
 

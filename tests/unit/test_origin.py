@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from mediad.media.origin import origin
@@ -21,8 +23,11 @@ PNG = Reading("png", "photo")
         ("Bildschirmfoto 2019-05-21 um 10.45.52.png", "screenshot"),
         ("Capture d’écran 2019-05-21 à 10.45.52.png", "screenshot"),  # noqa: RUF001
         ("Снимок экрана 2019-05-21.png", "screenshot"),
+        (unicodedata.normalize("NFD", "Skärmavbild 2019-05-21 kl. 10.45.52.png"), "screenshot"),
+        (unicodedata.normalize("NFD", "스크린샷 2019-05-21 10.45.52.png"), "screenshot"),
         ("IMG-20200102-WA0001.jpg", "whatsapp"),
         ("WhatsApp Image 2020-01-01 at 12.00.00.jpeg", "whatsapp"),
+        ("Изображение WhatsApp 2020-01-01 в 12.00.00_1a2b3c4d.jpg", "whatsapp"),
         ("signal-2020-01-01-120000.jpg", "signal"),
         ("telegram_2020-01-30_09-57-18.jpg", "telegram"),
         ("photo_2020-01-30_09-57-18.jpg", "telegram"),
@@ -36,6 +41,10 @@ PNG = Reading("png", "photo")
         ("Adobe Scan 06 Jul 2023.jpg", "scan"),
         ("Office Lens 20230706-123456.jpg", "scan"),
         ("CamScanner 07-06-2023 12.34.jpg", "scan"),
+        ("img20230706_12345678.jpg", "scan"),
+        ("00000012-PHOTO-2023-07-06-12-34-56.jpg", "whatsapp"),
+        ("Captura desde 2023-07-06 12-34-56.png", "screenshot"),
+        ("2023-07-06-123456_1920x1080_scrot.png", "screenshot"),
         ("DSC00012.JPG", "camera"),
         ("_MG_1234.JPG", "camera"),
         ("IMG_E1234.JPG", "camera"),
@@ -64,6 +73,10 @@ def test_pictures_by_name(name: str, expected: str) -> None:
         ("screen-20200101-120000.mp4", "screenrecording"),
         ("Screenshot 2020-01-01.mp4", "screenrecording"),
         ("VID-20200102-WA0001.mp4", "whatsapp"),
+        ("VIDEO-2020-01-02-12-00-00.mp4", "whatsapp"),
+        ("GIF-20200102-WA0001.mp4", "whatsapp"),
+        ("SVID_20200102_120000_1.mp4", "screenrecording"),
+        ("Record_2020-01-02-12-00-00.mp4", "screenrecording"),
         ("VID_20190102_120000.mp4", "camera"),
         ("GX010123.MP4", "camera"),
         ("MVI_0121.MP4", "camera"),
@@ -72,6 +85,21 @@ def test_pictures_by_name(name: str, expected: str) -> None:
 )
 def test_films_by_name(name: str, expected: str) -> None:
     assert origin(name.encode(), FILM) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("PTT-20200102-WA0001.opus", "whatsapp"),
+        ("WhatsApp Audio 2020-01-02 at 12.00.00.opus", "whatsapp"),
+        ("audio_2020-01-02_12-00-00.ogg", "telegram"),
+        ("signal-2020-01-02-12-00-00-123.m4a", "signal"),
+        ("Scan to the horizon.mp3", ""),
+        ("Screenshot.mp3", ""),
+    ],
+)
+def test_spoken_messages_by_name(name: str, expected: str) -> None:
+    assert origin(name.encode(), Reading("opus", "audio")) == expected
 
 
 def test_by_metadata() -> None:

@@ -169,6 +169,13 @@ def test_a_sequence_of_pictures_needs_no_primary_one(brand: bytes) -> None:
     assert found.damaged
     assert not found.unreadable
     assert reading(head + box("moov", box("mvhd", bytes(100)))).unreadable
+    dated_head = box("mvhd", struct.pack(">II", 0, 3603449810) + bytes(92))
+    made = dated(reading(head + box("moov", dated_head, box("trak", bytes(8)))), "movie header")
+    assert (made.moment, made.utc, bool(made.doubt)) == (
+        datetime.fromisoformat("2018-03-09T14:16:50"),
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize("form", ["jxl", "jp2", "psd", "raf", "x3f", "cr3"])
@@ -350,6 +357,12 @@ def ciff() -> bytes:
             b"AGFA\0 713\r\n[picture info]\r\nZoom=1\r\nTimeDate=909698819\r\nFlash=1\r\n[camera info]\r\n",
             "PictureInfo:DateTimeOriginal",
             "1998-10-29T22:06:59",
+        ),
+        (
+            0xEC,
+            b"OLYMPUS\0TimeDate=2001:02:03 04:05:06\r\n",
+            "PictureInfo:DateTimeOriginal",
+            "2001-02-03T04:05:06",
         ),
         (0xE0, ciff(), "CanonRaw:DateTimeOriginal", f"{TAKEN:%Y-%m-%dT%H:%M:%S}"),
     ],

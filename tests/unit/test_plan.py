@@ -60,7 +60,7 @@ def test_an_unreadable_set_goes_to_quarantine_only_from_where_it_may_be_moved() 
     assert (first.action, first.destination) == ("quarantine", b".mediad/quarantine/a.jpg")
     assert (second.action, second.destination) == ("quarantine", b".mediad/quarantine/a.xmp")
     assert first.reason == "cut short"
-    assert second.reason == "belongs to b'a.jpg': cut short"
+    assert second.reason == "belongs to a.jpg: cut short"
     plan = decide(Planner(config(action="copy")), Shelves(), *media)
     assert moves(plan) == [("leave", "quarantined", None)] * 2
 

@@ -17,6 +17,7 @@ from mediad.ingest.preview import Forecast, Preview
 from mediad.store.database import Database, open_copy, open_database
 from tests import samples
 from tests.crash.scene import Hurry, Reader, Scene, inputs, put
+from tests.mounting import Factory
 
 TAKEN = datetime.fromisoformat("2021-07-10T20:39:25")
 PICTURE = samples.jpeg(TAKEN, seed=1, size=(32, 24))
@@ -146,6 +147,7 @@ def test_after_a_run_all_that_stayed_is_known(scene: Scene) -> None:
     assert {path: one.outcome for path, one in told.items()} == dict.fromkeys(
         (b"notes.txt", b"empty.jpg", b"lonely.xmp"), "known"
     )
+    assert {one.reason for one in told.values()} == {"ignored before; it stays where it is"}
     put(scene.inbox, b"notes.txt", samples.jpeg(TAKEN, seed=77, size=(32, 24)))
     assert forecast(scene)[b"notes.txt"].outcome == "filed"  # it is another file now
 
@@ -170,6 +172,46 @@ def test_without_its_library_a_file_is_held(scene: Scene) -> None:
     assert {told[path].outcome for path in (b"a.jpg", b"live.mov", b"known.jpg")} == {"held"}
     assert told[b"notes.txt"].outcome == "ignored"
     assert not os.path.exists(scene.library)
+
+
+def test_an_empty_mount_point_holds_and_gets_no_marker(scene: Scene) -> None:
+    os.rename(scene.library, scene.library + b".away")
+    os.mkdir(scene.library)
+    told = forecast(scene)[b"a.jpg"]
+    assert told.outcome == "held"
+    assert "its marker .mediad/library.toml is missing" in told.reason
+    assert not os.listdir(scene.library)
+
+
+def test_a_full_library_holds(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = root.parent / "c.toml"
+    settings.write_text(settings.read_text().replace('min_free = "0"', 'min_free = "9999TB"'))
+    (root / "inbox/a.jpg").write_bytes(PICTURE)
+    assert plan(root) == 0
+    assert capsys.readouterr().out == "1 held: the library is offline, full or read-only\n"
+    assert plan(root, "--list") == 0
+    assert "min_free is 9999" in capsys.readouterr().out
+
+
+def test_what_was_asked_for_in_an_excluded_folder_is_told(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(os.fsencode(root / "inbox"), b"@eaDir/a.jpg", PICTURE)
+    line = "(its folder is excluded by @eaDir/)\n"
+    for path in (root / "inbox/@eaDir/a.jpg", root / "inbox/@eaDir"):
+        assert plan(root, "--list", str(path)) == 0
+        assert capsys.readouterr().out == f"{path}: ignored {line}"
+
+
+def test_a_hard_link_to_another_filesystem(
+    root: Path, tmpfs: Factory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, library = root.parent / "c.toml", str(tmpfs())
+    text = settings.read_text().replace(f"{root}/library", library).replace('"move"', '"hardlink"')
+    settings.write_text(text)
+    (root / "inbox/a.jpg").write_bytes(PICTURE)
+    assert plan(root) == 0
+    assert capsys.readouterr().out == "1 that cannot be read or hard-linked\n"
 
 
 def test_the_summary(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,14 +242,18 @@ def test_the_summary(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_list(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "inbox/a.jpg").write_bytes(PICTURE)
     (root / "inbox/new\nline.txt").write_bytes(b"no media")
+    (root / "inbox/skipped.png").write_bytes(UNDATED)
+    with open(root.parent / "c.toml", "a") as settings:
+        settings.write('[[rule]]\nmatch = { path = "**/*.png" }\nignore = true\n')
     before = everything(root)
     assert plan(root, "--list") == 0
     assert everything(root) == before
     lines = sorted(capsys.readouterr().out.splitlines())
-    assert len(lines) == 2
+    assert len(lines) == 3
     target = f"{root}/library/2021/2021-07-10/a.jpg"
     assert lines[0].startswith(f"{root}/inbox/a.jpg: filed -> {target} (2021-07-10 20:39:25 by exif (high)")
     assert lines[1].startswith(f"{root}/inbox/new\\nline.txt: ignored (")
+    assert lines[2] == f"{root}/inbox/skipped.png: ignored (ignored by rule 1)"
 
 
 def test_nothing_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

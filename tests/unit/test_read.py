@@ -159,6 +159,13 @@ def test_png_texts() -> None:
     assert dated(found, "png:tIME").utc
 
 
+def test_the_weekday_of_a_creation_time_is_in_any_language() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Creation Time", "Sa 10 Jul 2021 20:39:25 +0200")
+    created = dated(reading(png_with(info)), "png:Creation Time")
+    assert (created.moment, created.offset_minutes) == (WHEN, 120)
+
+
 def test_exif_as_imagemagick_keeps_it_in_png() -> None:
     block = samples.exif(WHEN).tobytes()
     block = block if block.startswith(b"Exif") else b"Exif\0\0" + block

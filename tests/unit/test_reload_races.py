@@ -179,6 +179,39 @@ async def test_a_library_is_renamed_while_its_watch_files(house: House) -> None:
         assert (await steering.totals())["filed"] == 60
 
 
+async def test_two_libraries_swap_their_names(house: House) -> None:
+    house.settings["library"]["films"] = {"path": folder(house, "films"), "min_free": "0", "layout": "{name}"}
+    house.settings["watch"]["inbox"]["library"] = "photos"
+    house.put("inbox/a.jpg", picture(1))
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+        libraries = house.settings["library"]
+        libraries["films"], libraries["photos"] = libraries["photos"], libraries["films"]
+        await steering.call("Reload")
+        shelves = steering.pipeline.shelves
+        await steering.until(lambda: all(shelves[name].online for name in ("films", "photos")))
+        house.settings["watch"]["inbox"]["library"] = "films"
+        await steering.call("Reload")
+        house.put("inbox/b.jpg", picture(2))
+        house.put("inbox/again.jpg", picture(1))
+        await steering.call("Scan")
+        assert await steering.rest() == "idle"
+        assert library(house) == {b"a.jpg": picture(1), b"b.jpg": picture(2)}
+        assert library(house, "films") == {}
+
+
+async def test_another_disk_in_a_librarys_place_is_no_swap(house: House) -> None:
+    house.settings["library"]["films"] = {"path": folder(house, "films"), "min_free": "0"}
+    house.settings["watch"]["inbox"]["library"] = "photos"
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+    libraries = house.settings["library"]
+    libraries["photos"]["path"], libraries["films"]["path"] = libraries["films"]["path"], folder(house, "new")
+    async with house.life() as steering:
+        shelf = steering.pipeline.shelves["photos"]
+        await steering.until(lambda: "another library is there" in shelf.error)
+
+
 async def test_a_caller_who_leaves_does_not_cut_a_reload_in_two(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from mediad import roots
+from mediad.cli.settings import load
 from mediad.config import Config, parse
-from mediad.roots import check_system, filesystem, overlaps, synchroniser, system_warnings
+from mediad.errors import InvalidConfig
+from mediad.roots import check_system, filesystem, overlaps, system_warnings
+from mediad.synced import synchroniser
 from tests.mounting import Factory
 
 
@@ -51,6 +54,33 @@ def test_a_root_is_a_folder(tmp_path: Path, library: Path) -> None:
     file.touch()
     (found,) = check_system(configured(tmp_path, watch=file, library=library))
     assert found == f'c.toml:5: watch.inbox.path: "{file}" is no folder; a watch is one'
+    (found,) = check_system(configured(tmp_path, watch=file / "a/b", library=library))
+    assert found == f'c.toml:5: watch.inbox.path: "{file}" is no folder; a watch lies in one'
+    (found,) = check_system(configured(tmp_path, watch=tmp_path / "w", library=library, state=file))
+    assert found == f'c.toml:8: daemon.state_dir: "{file}" is no folder; a state directory is one'
+
+
+def test_what_is_wrong_in_itself_hides_nothing_of_this(tmp_path: Path, library: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "c.toml").write_text(
+        f'[library.photos]\npath = "{library}"\ngroup = "no-such-group"\nlayuot = "x"\n[library.b]\n'
+        f'[watch.inbox]\npath = "{tmp_path}/file"\nlibrary = "c"\naction = "hardlink"\n'
+        f'[watch.below]\npath = "{library}/sub"\nlibrary = "photos"\n'
+        f'[daemon]\nstate_dir = "{library}/state"\n'
+    )
+    with pytest.raises(InvalidConfig) as raised:
+        load(str(tmp_path / "c.toml"), overrides={}, env={})
+    told = [problem.removeprefix(f"{tmp_path}/c.toml:") for problem in raised.value.problems]
+    assert sorted(line.partition(": ")[0] for line in told) == ["11", "14", "3", "4", "5", "7", "8"]
+    assert sorted(line.split(": ")[1] for line in told) == [
+        "daemon.state_dir",
+        "library.b.path",
+        "library.photos.group",
+        "library.photos.layuot",
+        "watch.below.path",
+        "watch.inbox.library",
+        "watch.inbox.path",
+    ]
 
 
 def test_symlinks_count(tmp_path: Path, watch: Path) -> None:
@@ -142,6 +172,24 @@ def test_copying_from_a_synchroniser_is_right(tmp_path: Path, watch: Path, libra
     text = f'[library.a]\npath = "{library}"\n[watch.b]\npath = "{watch}"\n'
     assert system_warnings(parse(text, file="c", env={}, home="/h")) == []
     assert len(system_warnings(config)) == 1
+
+
+def test_a_folder_that_a_synchroniser_keeps_below_the_watch(
+    tmp_path: Path, watch: Path, library: Path
+) -> None:
+    (watch / "sub/.stfolder").mkdir()
+    (found,) = system_warnings(configured(tmp_path, watch=watch, library=library))
+    assert found.startswith(f'c.toml:6: watch.inbox.action: Syncthing keeps "{watch}/sub" in it')
+
+
+def test_hard_links_between_filesystems(watch: Path, library: Path, tmpfs: Factory) -> None:
+    def warned(place: Path) -> list[str]:
+        text = f'[library.a]\npath = "{place}"\n[watch.b]\npath = "{watch}"\naction = "hardlink"\n'
+        return system_warnings(parse(text, file="c", env={}, home="/h"))
+
+    (found,) = warned(tmpfs("1m"))
+    assert found.startswith('c:5: watch.b.action: library "a" lies on another filesystem')
+    assert warned(library) == []
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "vfat"])

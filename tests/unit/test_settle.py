@@ -7,7 +7,7 @@ from dataclasses import replace
 from mediad.ingest.meter import Meter
 from mediad.ingest.settle import Tracker
 from mediad.media import companions
-from mediad.model import Counts, FileType, Kept, Settled, Sighting, Stat, Waiting
+from mediad.model import Counts, FileType, Kept, Result, Settled, Sighting, Stat, Waiting
 
 SETTLES = {"inbox": 2.0, "card": 60.0}
 
@@ -188,6 +188,37 @@ def test_a_file_that_stays_and_changed_in_name_only_is_looked_at_again() -> None
     assert paths(release(settling, 99.0)) == [[b"a"]]
 
 
+def test_a_companion_expects_what_it_belongs_to_while_that_settles_or_flies_on_its_own() -> None:
+    settling = tracker()
+    early = seen(b"a.xmp", ino=2)
+    settling.observe([early], 0.0)
+    release(settling, 2.0)
+    assert not settling.expects(early)
+    settling.observe([seen(b"a.aae"), seen(b"b.jpg")], 3.0)
+    assert not settling.expects(early)  # other companions, and strangers
+    settling.observe([seen(b"a.jpg")], 3.0)
+    assert settling.expects(early)
+    assert not settling.expects(seen(b"a.jpg"))
+    release(settling, 5.0)
+    assert settling.expects(early)
+    settling.landed(seen(b"a.jpg"), 6.0, left=True, outcome=Result.FILED)
+    assert not settling.expects(early)
+    settling.observe([seen(b"c.jpg"), seen(b"c.txt")], 10.0)
+    release(settling, 12.0)
+    assert not settling.expects(seen(b"c.txt"))  # they were looked at together
+
+
+def test_a_companion_that_was_ignored_settles_again_where_what_it_belongs_to_was_seen_meanwhile() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a.xmp"), seen(b"b.xmp")], 0.0)
+    release(settling, 2.0)
+    settling.observe([seen(b"a.jpg")], 2.0)
+    for name in (b"a.xmp", b"b.xmp"):
+        settling.landed(seen(name), 3.0, left=False, outcome=Result.IGNORED)
+    assert settling.told_before() == {"ignored": 1}
+    assert paths(release(settling, 5.0)) == [[b"a.jpg", b"a.xmp"]]
+
+
 def test_what_is_returned_waits_as_long_as_asked_and_says_why() -> None:
     settling = tracker()
     settling.observe([seen(b"a")], 0.0)
@@ -247,6 +278,17 @@ def test_what_is_held_is_released_when_its_wait_is_over() -> None:
     assert paths(release(settling, 62.0)) == [[b"a"]]
 
 
+def test_what_is_held_is_released_once_a_library_has_room_again() -> None:
+    settling = tracker()
+    settling.observe([seen(b"a"), seen(b"b", ino=2)], 0.0)
+    release(settling, 2.0)
+    settling.returned([seen(b"a", rest=2.0)], 2.0, 60.0, "photos is full", held=True)
+    settling.returned([seen(b"b", ino=2, rest=2.0)], 2.0, 60.0, "it was open for writing")
+    settling.hasten(10.0)
+    assert counts(settling, 10.0)["inbox"] == Counts(settling=1, held=1)
+    assert paths(release(settling, 10.0)) == [[b"a"]]
+
+
 def test_all_that_has_no_outcome_is_listed_with_what_it_waits_for() -> None:
     settling = tracker()
     settling.observe([seen(b"a"), seen(b"b", ino=2)], 0.0)
@@ -273,6 +315,7 @@ def test_what_lies_in_quarantine_is_a_file_of_its_own_and_of_its_own_set() -> No
     assert settling.waiting("inbox") == 1
     released = release(settling, 0.0)
     assert [settled.members for settled in released] == [(first, second), (other,)]
+    assert {settled.evidence for settled in released} == {"it lay in quarantine, where nobody writes"}
     assert [settled.members for settled in release(settling, 2.0)] == [(there,)]
     settling.landed(first, 3.0, left=True)
     assert settling.knows(there)

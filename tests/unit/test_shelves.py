@@ -205,6 +205,38 @@ async def test_one_marker_twice_is_refused(house: House) -> None:
     shelves.close()
 
 
+@pytest.mark.parametrize("admit", [True, False])
+async def test_of_two_with_one_marker_the_one_that_is_known_goes_on(house: House, admit: bool) -> None:
+    before = house.shelves("photos")
+    await before.open_all()
+    before.close()
+    shutil.copytree(house.root / "photos", house.root / "copy")
+    shelves = house.shelves("copy", "photos")
+    await shelves.open_all(admit=admit)
+    async with anyio.create_task_group() as looks:
+        for shelf in shelves:
+            looks.start_soon(shelves.look, shelf)
+    assert {shelf.settings.name: shelf.state for shelf in shelves} == {
+        "photos": State.ONLINE,
+        "copy": State.OFFLINE,
+    }
+    shelves.close()
+
+
+async def test_a_name_may_go_to_a_new_library_while_the_old_one_gets_another(house: House) -> None:
+    before = house.shelves("photos")
+    await before.open_all()
+    before.close()
+    shelves = house.shelves("photos", "archive")
+    shelves["photos"].settings = house.config(photos="fresh").libraries["photos"]
+    shelves["archive"].settings = house.config(archive="photos").libraries["archive"]
+    (house.root / "fresh").mkdir()
+    await shelves.open_all()
+    await shelves.look(shelves["photos"])
+    assert [shelf.online for shelf in shelves] == [True, True]
+    shelves.close()
+
+
 async def test_a_library_that_another_daemon_has_stops_the_start(house: House) -> None:
     first, second = house.shelves(), house.shelves()
     await first.open_all()
@@ -390,6 +422,20 @@ async def test_a_full_library_is_read_but_takes_nothing(house: House) -> None:
     assert not shelves["photos"].online
     assert isinstance(shelves.reason("photos"), LibraryFull)
     assert set(shelves.readable()) == {"photos"}
+    shelves.close()
+
+
+async def test_room_that_comes_back_is_told_at_the_next_look(house: House) -> None:
+    shelves = house.shelves()
+    await shelves.open_all()
+    shelf = shelves["photos"]
+    house.told.clear()
+    for fits in (False, True):
+        shelf.refuse(shelf.room + 1, 0)
+        assert shelf.cramped
+        shelf.needs, shelf.room = (2**62, 0) if not fits else (1, 0)
+        await shelves.look(shelf)
+        assert house.told == ([("photos", State.ONLINE)] if fits else [])
     shelves.close()
 
 

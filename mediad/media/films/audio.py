@@ -9,15 +9,16 @@ unless a recorder made it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import time
+from itertools import islice
 
 from mediad.media.films import covers, isobmff, mediainfo, riff
 from mediad.media.films.mediainfo import Told, text
 from mediad.media.found import Found, Window
 from mediad.media.kind import starts_mpeg_frame
-from mediad.media.pictures.exif import Tags
+from mediad.media.pictures.exif import Tags, clean
 from mediad.media.reading import Candidate
 from mediad.media.stamps import iso_candidate
 
@@ -27,6 +28,10 @@ COPIED = "when this copy of what was published was made"
 RELEASE = "release date"
 """The tag of dates that are never believed."""
 
+_COMMENTS = 1 << 18  # bytes in which Vorbis comments are looked for
+_PERFORMER = re.compile(rb"\x00PERFORMER=", re.IGNORECASE)
+_ARTIST = re.compile(rb"(.{4})ARTIST=", re.IGNORECASE | re.DOTALL)
+_LONGEST_ARTIST, _MOST_ARTISTS = 1024, 64
 _HEADERS = ("movie header", "track header", "ASF creation date", "bext OriginationDate")
 # What recorders call themselves, or their recordings.
 _RECORDER = re.compile(
@@ -54,6 +59,23 @@ def read_mp3(window: Window, size: int) -> Found:
     return found
 
 
+def read_xiph(window: Window, size: int) -> Found:
+    """The same of a FLAC, Ogg or Opus, whose artist libmediainfo takes for a composer beside performers."""
+    found = read_sound(window, size)
+    head = window(0, _COMMENTS) if found.artist else b""
+    if _PERFORMER.search(head):
+        found.artist = " / ".join(_artists(head))[: mediainfo.LONGEST_TAG] or found.artist
+    return found
+
+
+def _artists(head: bytes) -> Iterator[str]:
+    """Each ARTIST of Vorbis comments; in front of each comment stands its length, in four bytes."""
+    for match in islice(_ARTIST.finditer(head), _MOST_ARTISTS):
+        length = int.from_bytes(match[1], "little") - len("ARTIST=")
+        if 0 < length <= _LONGEST_ARTIST:
+            yield clean(head[match.end() : match.end() + length], _LONGEST_ARTIST)
+
+
 def read_wav(window: Window, size: int) -> Found:
     """The same of a WAV, whose dates and tags stand in chunks of their own."""
     told, found = _begin(window, size)
@@ -73,7 +95,8 @@ def read_m4a(window: Window, size: int) -> Found:
 READERS: dict[str, Callable[[Window, int], Found]] = {
     "mp3": read_mp3,
     "m4a": read_m4a,
-    **dict.fromkeys(("flac", "ogg", "opus", "aiff", "wma"), read_sound),
+    **dict.fromkeys(("flac", "ogg", "opus"), read_xiph),
+    **dict.fromkeys(("aiff", "wma"), read_sound),
     "wav": read_wav,
 }
 """The reader of each format."""

@@ -115,8 +115,8 @@ def _movie(window: Window, start: int, length: int, found: Found, left: Steps) -
         elif name == b"mvhd" and found.duration is None:
             header = window(inner, 32).ljust(32, b"\0")
             found.duration = _duration(header)
-            created = None if any(one.tag == "movie header" for one in found.candidates) else _created(header)
-            found.candidates += [created] if created is not None else []
+            date = None if any(one.tag == "movie header" for one in found.candidates) else created(header)
+            found.candidates += [date] if date is not None else []
 
 
 def _duration(header: bytes) -> float | None:
@@ -127,8 +127,8 @@ def _duration(header: bytes) -> float | None:
     return ticks / scale if scale and not unknown and ticks / scale < LONGEST_RECORDING else None
 
 
-def _created(header: bytes) -> Candidate | None:
-    """The date there, where libmediainfo did not get that far."""
+def created(header: bytes) -> Candidate | None:
+    """The date in a movie header, for where libmediainfo does not get that far."""
     seconds = int.from_bytes(header[4:12] if header[:1] == b"\1" else header[4:8], "big")
     if not 0 < seconds < 1 << 33:
         return None

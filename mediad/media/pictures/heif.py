@@ -10,9 +10,11 @@ import io
 import struct
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from mediad.media.boxes import walk
+from mediad.media.films import isobmff
 from mediad.media.found import Found
 from mediad.media.pictures import exif
 from mediad.media.pictures.tiff import Fetch
@@ -20,6 +22,7 @@ from mediad.media.pictures.tiff import Fetch
 _LARGEST = 256 << 20  # libheif wants the whole file in memory
 _MOST_ITEMS = 4096
 _MOST_INNER = 64
+_MADE = "when the pictures were put together, which may be later than when they were taken"
 _TURNS = (1, 8, 3, 6)  # quarter turns against the clock, as Exif's orientation
 
 
@@ -32,7 +35,8 @@ def read_heif(window: Fetch, size: int) -> Found:
         Found(sound=True, problem="too large for its reader") if size > _LARGEST else _libheif(window, size)
     )
     _stored(window, size, found)
-    found.sound = found.sound or found.width is not None or _is_sequence(window, size)
+    _sequence(window, size, found)
+    found.sound = found.sound or found.width is not None
     return found
 
 
@@ -58,14 +62,18 @@ def _libheif(window: Fetch, size: int) -> Found:
     )
 
 
-def _is_sequence(fetch: Fetch, size: int) -> bool:
-    """Whether there is a track of pictures (ISO/IEC 23008-12, 7)."""
-    return any(
-        inner == b"trak"
+def _sequence(fetch: Fetch, size: int, found: Found) -> None:
+    """Whether there is a track of pictures (ISO/IEC 23008-12, 7), and when it was made."""
+    inner = {
+        box: fetch(at, 32)
         for name, start, length in walk(fetch, 0, size)
         if name == b"moov"
-        for inner, _, _ in islice(walk(fetch, start, start + length), _MOST_INNER)
-    )
+        for box, at, _ in islice(walk(fetch, start, start + length), _MOST_INNER)
+    }
+    if b"trak" in inner:
+        found.sound = True
+        date = isobmff.created(inner.get(b"mvhd", b""))
+        found.candidates += [replace(date, doubt=_MADE)] if date is not None else []
 
 
 def _short(error: Exception) -> str:

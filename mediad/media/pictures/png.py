@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ _MOST_TEXT = 4 << 20  # bytes of all texts of a file that are unpacked and looke
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _READ = _TEXTS | {b"IHDR", b"eXIf", b"tIME"}
 _MOST_DATES = 32
+_WEEKDAY = re.compile(r"^\s*[^\W\d_]+\.?,?\s+(?=\d)")  # in whatever language, and nobody needs it
 _NOT_FOUND = "no picture in it"
 
 
@@ -154,7 +156,7 @@ def _creation_time(text: str) -> Candidate:
     if candidate.moment is None:
         from email.utils import parsedate_tz  # loaded only here, since it is slow to load
 
-        parsed = parsedate_tz(text)
+        parsed = parsedate_tz(_WEEKDAY.sub("", text))
         if parsed is not None:
             iso = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*parsed[:6])
             read = iso_candidate("exif", "png:Creation Time", iso)

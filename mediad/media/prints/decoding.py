@@ -47,7 +47,9 @@ def decodable(form: str) -> bool:
 
 
 def decode(file: BinaryIO, form: str, size: int) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture as shown, in RGB, perhaps smaller, and its width and height as shown.
+    """A picture the right way up, in RGB, perhaps smaller, and its width and height as shown.
+
+    Its values stand as they are; `info` has its "icc_profile".
 
     Args:
         file: open for reading and seekable. form: one that is `decodable`. size: bytes.
@@ -76,7 +78,9 @@ def _open_heif(file: BinaryIO, size: int) -> Image.Image:
     heif = pi_heif.open_heif(io.BytesIO(file.read(size)), convert_hdr_to_8bit=True)
     if heif.size[0] * heif.size[1] > _MOST_PIXELS:
         raise Failed("it is too large to be decoded")
-    return Image.frombytes(heif.mode, heif.size, bytes(heif.data), "raw", heif.mode, heif.stride)
+    picture = Image.frombytes(heif.mode, heif.size, bytes(heif.data), "raw", heif.mode, heif.stride)
+    picture.info["icc_profile"] = heif.info.get("icc_profile")
+    return picture
 
 
 def _shown(
@@ -100,6 +104,7 @@ def _shown(
         small.getexif()[_ORIENTATION] = value if value in range(1, 9) else 1
         small = ImageOps.exif_transpose(small)
         width, height = (height, width) if value in (5, 6, 7, 8) else (width, height)
+    small.info["icc_profile"] = picture.info.get("icc_profile")
     return small, (width, height)
 
 

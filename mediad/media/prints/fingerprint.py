@@ -20,7 +20,7 @@ from mediad.media.prints.decoding import decodable, decode, decode_raw
 from mediad.media.prints.ffmpeg import DEMUXERS, Failed, Source
 from mediad.media.prints.frames import looks, measure, still
 from mediad.media.prints.likeness import Print, PrintKind
-from mediad.media.prints.looks import look
+from mediad.media.prints.looks import looks_of
 from mediad.media.prints.payload import payload
 from mediad.media.read import ReadError, read
 from mediad.media.reading import File, Reading
@@ -118,7 +118,7 @@ def _picture(file: File, stream: BinaryIO, fetch: Fetch, form: str, source: Sour
         picture, width, height = still(source), told.width or 0, told.height or 0
     else:
         raise Failed(f"{form.upper()} cannot be decoded")
-    return Print("picture", b"", width, height, None, (look(picture),))
+    return Print("picture", b"", width, height, None, looks_of(picture))
 
 
 def _full_size(told: Reading, preview: tuple[int, int]) -> tuple[int, int]:

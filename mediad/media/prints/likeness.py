@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-VERSION = 2
+VERSION = 3
 """Prints of older versions are made anew."""
 
 FARTHEST = 7
@@ -27,6 +27,9 @@ NO_FFMPEG = "ffmpeg is not installed"
 
 SIDE = 32
 """Rows and columns of `Look.grey`."""
+
+SHOWN = 1.0
+"""`Look.at` of a picture in sRGB, as its colour profile shows it; 0.0 is as its values stand."""
 
 MOST_LOOKS = 24
 LONGEST_PRINT = 32768
@@ -47,7 +50,7 @@ class Look:
     """What one picture, or one moment of a film, looks like.
 
     Attributes:
-        at: seconds into the film, in thousandths; 0.0 for a picture.
+        at: seconds into the film, in thousandths; of a picture, 0.0 or `SHOWN`.
         hash: 64 bits, the perceptual hash, which is indexed.
         gradient: 64 bits, the difference hash.
         plain: it is featureless: never indexed, and no evidence.
@@ -73,7 +76,7 @@ class Print:
         payload: SHA-256 of the content without metadata; b"" where it is not known.
         width, height: pixels as shown, with the orientation applied; 0 where not known.
         duration: seconds.
-        looks: at most `MOST_LOOKS`, by time.
+        looks: at most `MOST_LOOKS`, by time; of a picture two at most.
         failed: "", or why there are no looks or no payload. What begins with `wire.READING_FAILED`, and
             `NO_FFMPEG`, says nothing about the content.
     """
@@ -161,6 +164,11 @@ _MOST_GRADIENT = 8  # bits of the difference hash
 _MOST_GREY = 2.0  # mean difference of brightness
 _MOST_FIELD = 4.0  # the same in the worst of sixteen parts of the picture
 _MOST_COLOUR = 8.0  # other colour spaces shift it a little
+# The same in the worst of its sixteen parts: copies up to 7, brighter or with less contrast up to 9; things
+# of another colour on the same ground 12 and more.
+_MOST_PART_COLOUR = 10
+_NO_COLOUR = 128
+_MOST_STRONGER = 1.15  # on either side, so that copies with a third more colour are brought to one strength
 _ASPECT = 0.03
 
 # What is compressed or scaled anew differs a little all over; another picture of one kind (another number on
@@ -203,8 +211,9 @@ def distance(a: Print, b: Print) -> int | None:
     """
     if a.kind != b.kind or not _same_shape(a, b):
         return None
-    if a.kind == "picture" and a.looks and b.looks:
-        return _picture_distance(a.looks[0], b.looks[0])
+    if a.kind == "picture":
+        told = (_picture_distance(x, y) for x, y in itertools.product(a.looks, b.looks))
+        return min((bits for bits in told if bits is not None), default=None)
     if a.kind == "film":
         return _film_distance(a, b)
     return None
@@ -230,6 +239,8 @@ def _same_picture(a: Look, b: Look) -> bool:
         return False
     if _mean_difference(a.colours, b.colours) > _MOST_COLOUR:
         return False
+    if _worst_colour(a.colours, b.colours) > _MOST_PART_COLOUR:
+        return False
     fields = _field_differences(a.grey, b.grey)
     if sum(fields) / len(fields) > _MOST_GREY or max(fields) > _MOST_FIELD:
         return False
@@ -238,6 +249,14 @@ def _same_picture(a: Look, b: Look) -> bool:
         return True
     rich = _is_rich(a.grey) and _is_rich(b.grey)
     return rich and _is_even(_without_mark(far), _MOST_SPOT, _FAINT_SPOT, _SPOT_TO_ALL)
+
+
+def _worst_colour(a: bytes, b: bytes) -> float:
+    """How much colour differs where it differs most, when all of it is brought to one strength."""
+    x, y = ([level - _NO_COLOUR for level in colours] for colours in (a, b))
+    ratio = (1 + sum(level * level for level in x)) / (1 + sum(level * level for level in y))
+    stronger = min(max(math.sqrt(math.sqrt(ratio)), 1 / _MOST_STRONGER), _MOST_STRONGER)
+    return max(abs(p / stronger - q * stronger) for p, q in zip(x, y, strict=True))
 
 
 def _is_rich(grey: bytes) -> bool:

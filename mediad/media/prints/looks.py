@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+
 import imagehash
 import numpy
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-from mediad.media.prints.likeness import SIDE, Look
+from mediad.media.prints.likeness import SHOWN, SIDE, Look
 
 _WORKING = 256
 """Pixels of a side, more than which says nothing to any of the hashes."""
 
+_LONGEST_PROFILE = 4 << 20
+_EQUAL_COLOUR = 1  # levels
 _FIELDS = 4  # rows and columns of colour
 _FINE = 64  # of brightness, for detail
 _COARSE = 16  # and for contrast
@@ -42,6 +47,32 @@ def look(picture: Image.Image, at: float = 0.0) -> Look:
         grey=_normalised(_means(fine, SIDE)),
         colours=colours,
     )
+
+
+def looks_of(picture: Image.Image) -> tuple[Look, ...]:
+    """What a picture looks like as its values stand, and where its colour profile says otherwise, as shown.
+
+    Of its copies, some are made by programs that keep the values, others by such as bring them to sRGB.
+    """
+    stands = look(picture)
+    profile = picture.info.get("icc_profile")
+    shown = _in_srgb(_working_size(picture), profile) if isinstance(profile, bytes) else None
+    if shown is None:
+        return (stands,)
+    shows = replace(look(shown), at=SHOWN)
+    same = max(abs(a - b) for a, b in zip(stands.colours, shows.colours, strict=True)) <= _EQUAL_COLOUR
+    return (stands,) if same and stands.hash == shows.hash else (stands, shows)
+
+
+def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
+    """A picture by its colour profile; None where that is broken or not of RGB: viewers pass it over, too."""
+    if len(profile) > _LONGEST_PROFILE:
+        return None
+    try:
+        wide, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, wide, srgb)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
 
 
 def _working_size(picture: Image.Image) -> Image.Image:
