@@ -271,6 +271,7 @@ The package::
     keeping.stated      the dates that were found in a set when it was filed
     keeping.expiring    removes what has lain in trash for long enough
     keeping.expiry_clock  when that is, on a machine whose clock may be wrong
+    keeping.removing    sources that could not be removed, once they can be
     keeping.relocate    carries changes out, beside the pipeline and in step with it
     keeping.trip        a group of sets on their way
     keeping.examine     everything opened and read before
@@ -311,6 +312,7 @@ The package::
     store.strayed       files that may be what somebody renamed
     store.whereabouts   which rows tell of a path or a name
     store.troubles      what failed or is quarantined
+    store.lingering     sources that could not be removed
     store.left          what was undone or trashed and still lies in a watch
     store.adopted       library files that are taken over where they lie
     store.copies        library files with the same content

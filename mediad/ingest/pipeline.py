@@ -34,7 +34,7 @@ from mediad.ingest.pulse import Hung, Pulse
 from mediad.ingest.record import Recorder
 from mediad.ingest.recover import Recovered
 from mediad.ingest.roster import Roster, library_folder
-from mediad.ingest.serving import Renamed, Served, Serving
+from mediad.ingest.serving import Renamed, Served, Serving, renamed
 from mediad.ingest.settle import Tracker
 from mediad.ingest.shelf import Shelf
 from mediad.ingest.shelves import Shelves
@@ -43,6 +43,7 @@ from mediad.ingest.watch import State, Watcher
 from mediad.keeping.expiring import Expirer
 from mediad.keeping.gatherer import Gatherer
 from mediad.keeping.relocate import Relocator
+from mediad.keeping.removing import Remover
 from mediad.keeping.verify_schedule import Verifier
 from mediad.library import OpenLibrary
 from mediad.media import companions
@@ -133,6 +134,7 @@ class Pipeline:
         self.gates = Gates(lambda: self.config, self.roster, self.pauses, self.serving, self.shelves)
         self.relocator = Relocator(self.stages, self.events)
         self.gatherer = Gatherer(self.stages, self.relocator)
+        self.remover = Remover(self.stages, self.roster, self.relocator, self.gates.closed)
         self.expirer = Expirer(lambda: self.config, self.shelves, database, self.relocator, clock)
         self.imports: set[str] = set()  # the keys of those that are running
         self._ill: set[str] = set()  # watches that the log has an error of
@@ -157,8 +159,12 @@ class Pipeline:
             rescan=entry.settings.rescan,
             settle=entry.place.settle,
             arrived=functools.partial(self.serving.arrived, name),
-            looked=functools.partial(self.intake.miss, name),
+            looked=functools.partial(self._looked, name),
         )
+
+    async def _looked(self, name: str) -> None:
+        await self.intake.miss(name)
+        self.remover.wake(name)
 
     async def run(self, *, once: bool, ready: Callable[[], None]) -> None:
         """Watch, settle, and let the lanes work, until cancelled; with `once`, until all is done.
@@ -188,6 +194,7 @@ class Pipeline:
                     tasks.start_soon(self.pauses.keep)
                     tasks.start_soon(self.verifier.keep)
                     tasks.start_soon(self.expirer.keep)
+                    tasks.start_soon(self.remover.keep)
                     await self._watches_up()
                     ready()
         finally:
@@ -268,9 +275,8 @@ class Pipeline:
         Once begun it is not cancelled.
         """
         with anyio.CancelScope(shield=True):
-            await self.pauses.reconfigured(
-                [*config.watches, *config.libraries], _renamed(self.config, config)
-            )
+            names = [*config.watches, *config.libraries]
+            await self.pauses.reconfigured(names, renamed(self.config, config))
             self.config = self.planner.config = config  # from here to the next await all changes at once
             self.shelves.adopt(config)
             self.serving.adopt(config)
@@ -330,8 +336,8 @@ class Pipeline:
         self.shelves.wake()
         self._nudge()
 
-    async def _renamed(self, renamed: Renamed) -> None:
-        await self.pauses.reconfigured([*self.config.watches, *self.config.libraries], renamed)
+    async def _renamed(self, names: Renamed) -> None:
+        await self.pauses.reconfigured([*self.config.watches, *self.config.libraries], names)
         await self.recorder.load()
 
     def _lost(self, name: str, error: OSError) -> None:
@@ -390,10 +396,3 @@ class Pipeline:
             self.roster.add_quarantine(library.name, library.tree.root, await Pulse().ask(look))
         except Hung:  # it is admitted anew when it answers
             log.debug("library %s hangs", library.name)
-
-
-def _renamed(old: Config, new: Config) -> Renamed:
-    """Watches and libraries that go on under another name: old and new names."""
-    names = {(root.kind, root.path): root.name for root in old.roots()}
-    pairs = [(names.get((root.kind, root.path), root.name), root.name) for root in new.roots()]
-    return [(before, after) for before, after in pairs if before != after]

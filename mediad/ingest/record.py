@@ -20,7 +20,7 @@ from mediad.ingest.group import Group, Job, Task
 from mediad.layout import key_of
 from mediad.model import Plan, Result, Sighting, Unplanned
 from mediad.sizes import size_text
-from mediad.store import catalogue, gathering, journal
+from mediad.store import catalogue, gathering, journal, lingering
 from mediad.store.catalogue import Tally
 from mediad.store.database import Database
 
@@ -68,7 +68,7 @@ class Recorder:
         identity: what tells the folder of a watch from another one in its place.
 
     Attributes:
-        lingering: files of this life that were filed and could not be removed; lingers: the last of them.
+        lingering: how many files are filed and could not be removed, and the last, by what they came from.
         totals: what was recorded in this life, by outcome. tally: all that ever was, as it stands.
         left_open: files whose steps wait for recovery: what they are taken from, and their paths there.
     """
@@ -92,8 +92,7 @@ class Recorder:
         self._before = self._last_id = last_id
         self._stranded: set[int] = set()
         self._batches: dict[str, Batch] = {}
-        self.lingering = 0
-        self.lingers = b""
+        self.lingering: dict[str, tuple[int, bytes]] = {}
         self._failing: dict[tuple[str, bytes], str] = {}
         self.left_open: set[tuple[str, bytes]] = set()
         self.totals: dict[str, int] = {}
@@ -105,6 +104,7 @@ class Recorder:
 
         def count(connection: apsw.Connection) -> tuple[Counted, list[tuple[int, str, bytes]]]:
             counts = catalogue.tally(connection), catalogue.holdings(connection)
+            self.lingering = lingering.counts(connection)
             return counts, journal.open_names(connection)
 
         counts, steps = await self._database.run(count)
@@ -240,6 +240,7 @@ class Recorder:
         ]
         folders = [(self._rows[library.name], path) for library, path in group.made]
         journal.finish(connection, endings, folders, now)
+        lingering.add(connection, [task.id for job in group.going for task in job.tasks if task.lingers])
         for job in group.jobs:
             if isinstance(job.error, Stranded):
                 self.strand(task.id for task in job.tasks)
@@ -256,9 +257,9 @@ class Recorder:
             for task in job.tasks:
                 outcome = task.outcome
                 if task.lingers:
-                    self.lingering += 1
                     seen = task.step.identity.sighting
-                    self.lingers = self._root(seen.root) + b"/" + seen.place
+                    count = self.lingering.get(seen.watch, (0, b""))[0] + 1
+                    self.lingering[seen.watch] = count, self._root(seen.root) + b"/" + seen.place
                 sighting = task.step.identity.sighting
                 reason = _told(task, outcome)[1]
                 failing = self._is_news(sighting, outcome, reason)

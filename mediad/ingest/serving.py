@@ -277,3 +277,10 @@ class Serving(Mapping[str, Served]):
         self._roster.remove(served.name)
         await self._ended(served.name)
         await self._start_wanted()
+
+
+def renamed(old: Config, new: Config) -> Renamed:
+    """Watches and libraries that go on under another name: old and new names."""
+    names = {(root.kind, root.path): root.name for root in old.roots()}
+    pairs = [(names.get((root.kind, root.path), root.name), root.name) for root in new.roots()]
+    return [(before, after) for before, after in pairs if before != after]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -96,18 +96,25 @@ class Relocator:
         possible = [change for change in group if not change.refused]
         if not possible:
             return told
+        digests = {shift.digest for change in possible for shift in change.shifts}
+        async with self.holding(digests):
+            with anyio.CancelScope(shield=True):  # what was begun is finished
+                if anew is not None:
+                    told, possible = _within(digests, await self._stages.database.run(anew))
+                told += await self._relocate(command, possible)
+        return told
+
+    @contextlib.asynccontextmanager
+    async def holding(self, digests: set[bytes]) -> AsyncIterator[None]:
+        """Nobody else changes the libraries meanwhile, and no plan rests on these contents."""
         async with self._one:
-            digests = {shift.digest for change in possible for shift in change.shifts}
             while not await self._claimed(digests):
                 await self._stages.wait(0.5)
-            with anyio.CancelScope(shield=True):  # what was begun is finished
-                try:
-                    if anew is not None:
-                        told, possible = _within(digests, await self._stages.database.run(anew))
-                    told += await self._relocate(command, possible)
-                finally:
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
                     await self._release(digests)
-        return told
 
     async def forecast(self, group: Sequence[Change]) -> list[Done]:
         """What would become of it, as far as can be told without reading the files."""

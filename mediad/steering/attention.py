@@ -129,11 +129,13 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
     if count := tally.imports:
         text = f"{_files_text(count)} of imports could not be taken; only another import tries again"
         yield "import-failed", text, "mediactl failures"
-    if count := pipeline.recorder.lingering:
-        last = pipeline.recorder.lingers
-        text = f"{_files_text(count)} {_are(count)} filed and could not be removed from where it came"
-        hint = f"the library has it; the last is {printable(last)}; remove what is left there by hand"
-        yield "not-removed", f"{text} ({hint})", f"ls -ld {word(os.path.dirname(last))}"
+    for name, (count, last) in pipeline.recorder.lingering.items():
+        if name in pipeline.serving:
+            text = f"{_files_text(count)} of {name} {_are(count)} filed and could not be removed from there"
+            hint = (
+                f"libraries have them; the last is {printable(last)}; tried again with every look at {name}"
+            )
+            yield "not-removed", f"{text} ({hint})", f"ls -ld {word(os.path.dirname(last))}"
 
 
 def _apart(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:

@@ -17,7 +17,8 @@ def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str 
     tally = SimpleNamespace(troubled=troubled, imports=imports)
     pipeline = SimpleNamespace(
         database=SimpleNamespace(starved=False),
-        recorder=SimpleNamespace(tally=tally, lingering=int(bool(lingers)), lingers=lingers),
+        recorder=SimpleNamespace(tally=tally, lingering={"inbox": (2, lingers)} if lingers else {}),
+        serving=("inbox",),
         pauses=SimpleNamespace(all=list),
         pool=SimpleNamespace(failing=failing),
         analyser=SimpleNamespace(lacking=0),
@@ -158,8 +159,8 @@ def test_a_file_that_could_not_be_removed() -> None:
     (one,) = attention(life(lingers=b"/in/my card/\xff.jpg"), [], [], {})
     assert one["code"] == "not-removed"
     assert one["message"] == (
-        "1 file is filed and could not be removed from where it came (the library has it; the last is "
-        "/in/my card/\\xff.jpg; remove what is left there by hand)"
+        "2 files of inbox are filed and could not be removed from there (libraries have them; the last is "
+        "/in/my card/\\xff.jpg; tried again with every look at inbox)"
     )
     assert one["command"] == "ls -ld '/in/my card'"
 
