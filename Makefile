@@ -35,11 +35,12 @@ run: $(VENV)/installed
 	@exec $(VENV)/bin/mediad run --config "$(CONFIG)"
 endif
 
+# One test process more than there are processors, since many tests wait.
 test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -n auto --dist worksteal --durations=40
+	$(VENV)/bin/python -m pytest -n $$(( $$(nproc) + 1 )) --dist worksteal --durations=40
 
 # Its dependencies are another program's business, so that program gets an environment of its own.
 bench: $(VENV)/installed $(BENCH_VENV)/installed

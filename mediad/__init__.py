@@ -148,6 +148,7 @@ The package::
     files               the only door to the media filesystem
     behalf              the same, for somebody who may not read all that the daemon can
     library             marker, lock and private folder of a library
+    probing             what a library's filesystem can do, found by trying
     lock                keeps a second daemon out
     ingest.roster       the configured watches, prepared for the stages
     ingest.watch        keeps an eye on one folder: events mark, scans decide
@@ -232,6 +233,7 @@ The package::
     media.films.covers  the pictures in front of sound, which nobody has to read
     media.films.mediainfo           what libmediainfo tells of both
     media.films.isobmff             the boxes of MP4 and its like
+    media.films.keys    QuickTime's tables of keys, where a film has several
     media.films.riff    the chunks of AVI and WAV
     media.films.avchd   the date in the pictures of MTS
     media.films.makers  what makers of cameras hide in films
@@ -339,6 +341,7 @@ The package::
     steering.why        the whole story of a path
     steering.evidence   what the catalogue keeps of a file, read
     steering.looking    looks at files that may hang
+    steering.naming     which paths a caller may name, by which names they are known
     steering.history    what was done
     steering.failures   what failed or is quarantined, and what to type
     steering.queue      which files wait, and what for

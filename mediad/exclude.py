@@ -19,7 +19,8 @@ BUILT_IN: tuple[str, ...] = (
     # lftp and ProFTPD (.in.NAME), Pure-FTPd, macOS when it saves.
     *("*.part", "*.partial", "*.crdownload", "*.download", "*.opdownload", "*.filepart", "*.aria2"),
     *("*.ytdl", "*.part-Frag*", "*.!qB", "*.!ut", "*.part.met", "*.tmp"),
-    *(".com.google.Chrome.*", ".org.chromium.Chromium.*", ".in.*", ".pureftpd-upload.*", "*.sb-*-??????"),
+    *(".com.google.Chrome.*", ".org.chromium.Chromium.*", ".in.*", ".pureftpd-upload.*"),
+    "*.sb-????????-[!.][!.][!.][!.][!.][!.]",  # no extension at its end, as photos have
     # Android: what an app is still writing, and what was deleted on the phone.
     *(".pending-*", ".trashed-*", ".thumbnails/"),
     # rsync: .NAME.XXXXXX, --partial-dir and --delay-updates.

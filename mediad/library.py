@@ -7,12 +7,9 @@ is the only proof that a folder is the library and not the empty mount point it 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tomllib
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,8 +22,9 @@ from mediad.errors import (
     LibraryOffline,
     LibraryReadOnly,
 )
-from mediad.files import UNSUPPORTED, Files, Tree
+from mediad.files import Files, Tree
 from mediad.lock import lock_file, refusal
+from mediad.probing import Capabilities, probe, probed
 from mediad.roots import filesystem
 from mediad.sizes import size_text
 
@@ -38,16 +36,6 @@ QUARANTINE = b".mediad/quarantine"
 _NO_MARKER = "its marker .mediad/library.toml is missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the library's filesystem can do, found by trying; `syncfs` and `journaled` as in `roots`."""
-
-    links: bool
-    rename_noreplace: bool
-    syncfs: bool
-    journaled: bool = False
-
-
 class OpenLibrary:
     """A library that is online and locked by this process.
 
@@ -55,16 +43,25 @@ class OpenLibrary:
         uuid: what the marker says.
         gid, file_mode, dir_mode: what new files and folders get, None to leave them alone.
         free: bytes that were free when it was last looked at.
+        only_read: it could not be written when it was taken. What it can do is not known then, nor was it
+            tidied up: it has to be taken anew before it is filed into.
     """
 
     def __init__(
-        self, settings: config.Library, tree: Tree, marker: str, lock: int, can: Capabilities, gid: int | None
+        self,
+        settings: config.Library,
+        tree: Tree,
+        marker: str,
+        lock: int,
+        can: Capabilities | None,
+        gid: int | None,
     ) -> None:
         self.settings = settings
         self.name = settings.name
         self.tree = tree
         self.uuid = marker
-        self.can = can
+        self.can = can or Capabilities(links=False, rename_noreplace=False, syncfs=False)
+        self.only_read = can is None
         self.gid = gid
         self.free = 0
         self._lock = lock
@@ -127,10 +124,13 @@ class OpenLibrary:
             _private_folders(root)
         if not os.access(root + b"/" + TMP, os.W_OK | os.X_OK, effective_ids=True):
             raise LibraryReadOnly("its .mediad folder may not be written", path=root)
+        if self.only_read:
+            probe(self.tree, TMP)
+            raise LibraryOffline("can be written now, and is taken anew", path=root)
         self.free = flags.f_bavail * flags.f_frsize
         _see_room(root, flags, self.settings.min_free)
         if by_writing:
-            _probe(self.tree)
+            probe(self.tree, TMP)
         return self.free - self.settings.min_free
 
     def close(self) -> None:
@@ -141,17 +141,24 @@ class OpenLibrary:
 
 
 def open_library(
-    settings: config.Library, files: Files, known: str | None, swapped: str | None = None
+    settings: config.Library,
+    files: Files,
+    known: str | None,
+    swapped: str | None = None,
+    *,
+    only_read: bool = False,
 ) -> OpenLibrary:
     """Take a library: see that it is the right one, lock it, make its private folders.
 
     Args:
         known: the marker that the catalogue has for this library, None if it never knew it.
         swapped: the marker of another one, which has swapped names with it.
+        only_read: take it also where it can only be read.
 
     Raises:
         LibraryOffline: no folder, no marker where one is known, another marker.
-        LibraryReadOnly: it cannot be written. AlreadyHeld: another daemon has it.
+        LibraryReadOnly: it cannot be written, or lacks what would have to be. AlreadyHeld: another daemon
+            has it.
         InvalidConfig: its filesystem can neither link nor rename without replacing, or `group` is wrong.
     """
     root = os.fsencode(settings.path)
@@ -160,8 +167,8 @@ def open_library(
     lock = lock_file(root + b"/.mediad/lock", f"library {settings.name}")
     try:
         tree = Tree(files, root)
-        can = _probe(tree)
-        if not (can.links or can.rename_noreplace):
+        can = probed(tree, TMP) if only_read else probe(tree, TMP)
+        if can and not (can.links or can.rename_noreplace):
             raise InvalidConfig(
                 [f"library {settings.name}: its filesystem can neither link nor rename without replacing"]
             )
@@ -316,42 +323,6 @@ def _private_folders(root: bytes) -> None:
             os.stat(root + b"/" + name + b"/.")
     except OSError as error:
         raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
-
-
-def _probe(tree: Tree) -> Capabilities:
-    """Try link and rename in `.mediad/tmp` (no table of filesystem names is ever right)."""
-    files = tree.files
-    root = tree.root
-    name, other = b"probe", b"probe-2"
-    try:
-        with tree.dirs() as dirs:
-            tmp = dirs.fd(TMP)
-            for left in (name, other):
-                with contextlib.suppress(FileNotFoundError):
-                    files.unlink(left, tmp)
-            fd = files.create(name, tmp)
-            try:
-                links = _works(lambda: files.link(fd, other, tmp))
-            finally:
-                files.close(fd)
-            if links:
-                files.unlink(other, tmp)
-            noreplace = _works(lambda: files.rename(name, tmp, other, tmp))
-            files.unlink(other if noreplace else name, tmp)
-    except OSError as error:
-        raise refusal(LibraryReadOnly, "cannot be written", error, root) from error
-    found = filesystem(os.fsdecode(root))
-    return Capabilities(links, noreplace, found.syncfs, found.journaled)
-
-
-def _works(call: Callable[[], None]) -> bool:
-    try:
-        call()
-    except OSError as error:
-        if error.errno in UNSUPPORTED | {errno.EMLINK, errno.EXDEV}:
-            return False
-        raise
-    return True
 
 
 def _gid(settings: config.Library) -> int | None:

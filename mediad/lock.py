@@ -10,6 +10,7 @@ import os
 from mediad.errors import AlreadyHeld, LibraryReadOnly, MediadError
 from mediad.files import EXHAUSTED, library_error
 
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # it may be a FIFO of somebody's
 _TELLING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV})
 
 
@@ -34,7 +35,7 @@ class _NotForReaders(Exception):
 
 def _locked(path: bytes, what: str, mode: int) -> int:
     try:
-        fd = os.open(path, mode | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, mode | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
         raise refusal(LibraryReadOnly, "cannot be written", error, path) from error
     try:
@@ -57,7 +58,7 @@ def _locked(path: bytes, what: str, mode: int) -> int:
 
 def _sign(path: bytes) -> None:
     """Write who we are into the lock that we hold."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = os.open(path, os.O_WRONLY | _FLAGS)
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -178,6 +178,19 @@ def opus() -> bytes:
     return _pages(first, b"OpusTags" + _comments(_MUSIC), b"\xf8\xff\xfe")
 
 
+def ogv(*, music: bool = False) -> bytes:
+    """Theora (its specification, 6.1 to 6.4): what it is, comments, and where tables and pictures would be.
+
+    What ends `_pages` is the picture 48000 / 64, of which there are 750 in a second.
+    """
+    width, height = SIZE
+    first = b"\x80theora\3\2\1" + struct.pack(">HH", width // 16, height // 16)
+    first += width.to_bytes(3, "big") + height.to_bytes(3, "big") + bytes(2) + struct.pack(">II", 750, 1)
+    first += bytes(6) + b"\0" + bytes(3) + (6 << 5).to_bytes(2, "big")
+    texts = _MUSIC if music else {"ALBUM": "", "DATE": "2021-07-10T20:39:25+0200"}
+    return _pages(first, b"\x81theora" + _comments(texts), b"\x82theora" + bytes(40), bytes(20))
+
+
 # --- Matroska (RFC 9559) ----------------------------------------------------------------------------
 
 
@@ -354,6 +367,7 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
     "mts": mts,
     "mpg": mpg,
     "wmv": asf,
+    "ogv": ogv,
     "mp3": mp3,
     "m4a": m4a,
     "flac": flac,

@@ -164,8 +164,8 @@ class House:
         return os.fsencode(whole)
 
     @contextlib.asynccontextmanager
-    async def life(self) -> AsyncIterator[Steering]:
-        """From a start to the stop."""
+    async def life(self, *, once: bool = False) -> AsyncIterator[Steering]:
+        """From a start to the stop; with `once` it has ended by itself already."""
         catalogue = self.root / "state" / "catalogue.db"
         connection, questions = await anyio.to_thread.run_sync(_open, catalogue)
         try:
@@ -173,7 +173,10 @@ class House:
                 reader = Reader(questions)
                 steering = await self._begin(self.database(connection), reader, catalogue)
                 up = anyio.Event()
-                tasks.start_soon(lambda: steering.pipeline.run(once=False, ready=up.set))
+                if once:
+                    await steering.pipeline.run(once=True, ready=up.set)
+                else:
+                    tasks.start_soon(lambda: steering.pipeline.run(once=False, ready=up.set))
                 await up.wait()
                 if self.prints is not None:
                     tasks.start_soon(steering.pipeline.analyser.keep, reader, self.prints)

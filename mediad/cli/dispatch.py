@@ -133,6 +133,12 @@ def failures(client: Client, arguments: _Arguments) -> int:
     return failures(client, as_json=_json(arguments), called=_called(arguments))
 
 
+def _undo_asked(arguments: _Arguments) -> str:
+    from mediad.cli.undo import no_number
+
+    return no_number(arguments.what)
+
+
 def undo(client: Client, arguments: _Arguments) -> int:
     from mediad.cli.undo import undo
 
@@ -231,6 +237,7 @@ def monitor(client: Client, arguments: _Arguments) -> int:
 
 
 _ASKED: dict[object, Callable[[_Arguments], str]] = {
+    undo: _undo_asked,
     refile: _refile_asked,
     date: _date_asked,
     duplicates: _duplicates_asked,

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from mediad.cli.changes import Changes
 from mediad.cli.deeds import Deed, How, Parameters, carry_out
-from mediad.cli.output import complain
 from mediad.cli.paths import absolute
 from mediad.control.client import Client
 from mediad.control.protocol import path_fields, paths_parameters
 
-_USAGE = 2
 _MOST_DIGITS = 18  # of an id
 
 
@@ -25,10 +23,7 @@ def undo(client: Client, arguments: Sequence[str], *, since: str | None, how: Ho
     Returns:
         as `deeds.carry_out`.
     """
-    numbers = [text for text in arguments if text.isascii() and text.isdigit()]
-    if long := next((text for text in numbers if len(text) > _MOST_DIGITS), None):
-        complain(f"mediactl: {long} is no number of a step or a batch (./{long} is the file)")
-        return _USAGE
+    numbers = _numbers(arguments)
     paths = [absolute(text) for text in arguments if text not in numbers]
     parameters: Parameters = {
         "ids": [int(text) for text in numbers] or None,
@@ -44,6 +39,16 @@ def undo(client: Client, arguments: Sequence[str], *, since: str | None, how: Ho
         settled=_as_shown,
     )
     return carry_out(client, deed, how)
+
+
+def no_number(arguments: Sequence[str]) -> str:
+    """What is wrong with the numbers among what is to be undone, "" for nothing."""
+    long = next((text for text in _numbers(arguments) if len(text) > _MOST_DIGITS), "")
+    return long and f"{long} is no number of a step or a batch (./{long} is the file)"
+
+
+def _numbers(arguments: Sequence[str]) -> list[str]:
+    return [text for text in arguments if text.isascii() and text.isdigit()]
 
 
 def _as_shown(client: Client, parameters: Parameters, plan: Changes) -> Parameters:

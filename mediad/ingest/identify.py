@@ -20,7 +20,7 @@ from mediad.clock import Clock
 from mediad.errors import Exhausted, InputOutput, MediadError, SourceChanged, SourceGone, printable
 from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
 from mediad.ingest.meter import Meter
-from mediad.ingest.moves import digest_of, never
+from mediad.ingest.moves import digest_of, never, while_named
 from mediad.media import companions, siblings, together
 from mediad.media.conclude import by_name
 from mediad.media.dates import DateRules
@@ -314,7 +314,7 @@ class Identifier:
         evidence = f"{evidence}; {self._nobody_writes(sighting, fd, place)}"
         self._wait_for_end(sighting, fd, form, place)
         try:
-            digest = digest_of(self._files, fd, size, stopping, meter.add)
+            digest = digest_of(self._files, fd, size, stopping, while_named(self._files, fd, meter.add))
         except InterruptedError as error:
             raise _NotAtRest(sighting, 0.0, "handed back because mediad stops") from error
         except SourceChanged as error:

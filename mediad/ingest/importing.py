@@ -37,7 +37,10 @@ from mediad.store.places import import_place
 _PATIENCE = 60.0  # seconds for which files that do not come to rest are waited for at the end
 _DONE = ("filed", "duplicate")
 _OPEN = "an earlier step with it has not ended; that is seen to when its library comes online again"
-_UNDONE = "was taken back with mediactl undo; named by itself it is imported all the same"
+_UNDONE = (
+    "was taken back with mediactl undo; mediactl retry lets the next import take it, and so does naming the "
+    "file itself"
+)
 
 
 @dataclass(slots=True)

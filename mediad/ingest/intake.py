@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import apsw
 
+from mediad.ingest.pulse import Pulse
 from mediad.ingest.roster import Entry, Roster
 from mediad.ingest.serving import Served, Serving
 from mediad.ingest.stages import Stages
@@ -26,6 +27,7 @@ from mediad.store import catalogue
 _BATCH = 32  # settled groups that are identified together
 _LARGE = 16 << 20  # bytes from which a file takes the lane for large ones, alone
 _SETTLING = 20_000  # files of one watch that may wait for quiet before its scan waits
+_LOOK_LIMIT = 60.0  # seconds for a look at ten thousand files, one by one
 _BACK_OFF = 1.0, 300.0  # seconds at the least and at the most before a file that failed is tried again
 
 
@@ -54,6 +56,7 @@ class Intake:
         self._roster = roster
         self._stages = stages
         self._overflowed: set[str] = set()
+        self._pulses: dict[str, Pulse] = {}
         self._to_settle, self._sighted = anyio.create_memory_object_stream[_Chunk](4)
 
     def close(self) -> None:
@@ -89,19 +92,20 @@ class Intake:
             raise
 
     async def miss(self, watch: str) -> None:
-        """Files that failed, and that a look at the whole folder did not show, are looked for once more."""
+        """Files that failed, and that a look at the whole folder does not show, are looked for once more."""
         failed = await self._stages.database.run(functools.partial(catalogue.failed_in, watch=watch))
-        if not failed or (served := self._serving.get(watch)) is None or served.retiring:
+        served = self._serving.get(watch)
+        if not failed or served is None or served.retiring:
             return
-        paths = [one.path for one in failed]
+        folder, pulse = self._roster[watch].folder, self._pulses.setdefault(watch, Pulse(_LOOK_LIMIT))
         try:
-            seen, _ = await anyio.to_thread.run_sync(self._roster[watch].folder.look, paths)
-        except OSError:  # the root went away just now; its watcher tells
+            lost = await pulse.ask(lambda: list(folder.lost(failed)))
+        except OSError:  # the root went away just now, or hangs; its watcher tells
             return
-        here = {one.path for one in seen}
-        left = [one for one in failed if one.path not in here and not self._stages.tracker.knows(one)]
-        self._stages.tracker.observe(left, self._stages.clock.monotonic())
-        self.wake()
+        if not served.retiring:
+            now = self._stages.clock.monotonic()
+            self._stages.tracker.observe((one for one in lost if not self._stages.tracker.knows(one)), now)
+            self.wake()
 
     async def settle(self) -> None:
         while True:

@@ -196,7 +196,7 @@ class Lane:
         now = self._stages.clock.monotonic()
         for file in result.unplanned:
             left = file.outcome is Result.GONE
-            self._stages.tracker.landed(file.sighting, now, left=left, outcome=file.outcome)
+            self._stages.tracker.landed(file.sighting, now, left=left, outcome=file.outcome, alone=True)
         if result.lost is not None:
             self._stages.lost(result.back[0].members[0].watch, result.lost)
         for back in result.back:

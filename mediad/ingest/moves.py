@@ -44,6 +44,7 @@ REASON = b".reason.txt"
 
 _NO_FLAG = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # of renameat2(2); EPERM is a refusal
 _BUFFER = 1 << 20
+_LOOK_AFTER = 64 << 20  # bytes, which take a moment
 
 
 def aside_name(step: int) -> bytes:
@@ -89,6 +90,25 @@ def digest_of(
         offset += got
         progress(got)
     return sha.digest()
+
+
+def while_named(files: Files, fd: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """A `progress` that also looks now and then whether an open file still has a name, and raises
+    SourceGone if not: nobody wants to know the rest of what was deleted.
+    """
+    some = _LOOK_AFTER
+    named = files.fstat(fd).st_nlink > 0  # some filesystems count none, ever
+
+    def add(count: int) -> None:
+        nonlocal some
+        progress(count)
+        some -= count
+        if some <= 0:
+            some = _LOOK_AFTER
+            if named and files.fstat(fd).st_nlink == 0:
+                raise SourceGone("was deleted while it was read")
+
+    return add
 
 
 @dataclass(frozen=True, slots=True)

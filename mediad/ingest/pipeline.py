@@ -217,6 +217,7 @@ class Pipeline:
                 if served.watcher is not None and not self.gates.closed(name):
                     looks.start_soon(served.watcher.once)
         await self.rest()
+        await self.remover.now()
 
     async def rest(self) -> None:
         """Wait until nothing is settling, waiting or in flight, but for what is held."""

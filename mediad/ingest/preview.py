@@ -28,9 +28,10 @@ from mediad.ingest.kin import WINDOW
 from mediad.ingest.moves import never
 from mediad.ingest.plan import Planner, Waits
 from mediad.ingest.roster import Entry, Roster, library_folder
-from mediad.library import Capabilities, OpenLibrary, marker_there, see_room
+from mediad.library import OpenLibrary, marker_there, see_room
 from mediad.media import companions, siblings
 from mediad.model import Held, Plan, Result, Settled, Sighting, Step
+from mediad.probing import Capabilities
 from mediad.store import catalogue, times
 from mediad.store.database import Database
 from mediad.store.swapped import expected

@@ -338,6 +338,8 @@ def sweep(library: OpenLibrary, keep: Callable[[int], bool]) -> list[bytes]:
     Args:
         keep: says of a step's id that its files are still needed.
     """
+    if library.only_read:
+        return []
     files = library.tree.files
     left: list[bytes] = []
     with library.tree.dirs() as dirs:
@@ -355,6 +357,8 @@ def sweep(library: OpenLibrary, keep: Callable[[int], bool]) -> list[bytes]:
 
 def sweep_reasons(library: OpenLibrary) -> None:
     """Remove reasons in trash and quarantine whose file has left. Only while nothing is on its way there."""
+    if library.only_read:
+        return
     files = library.tree.files
     with library.tree.dirs() as dirs:
         for folder in (TRASH, QUARANTINE):

@@ -7,9 +7,10 @@ alone and are reported.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from mediad.exclude import Excluder
 from mediad.files import Dirs, Tree, file_type, stat_of
@@ -19,6 +20,7 @@ CHUNK = 512
 _DEEPEST = 200  # thin air: nobody nests photos deeper, and each level holds a descriptor
 _OURS = re.compile(rb"\.mediad-[0-9]+")
 """A source that is being removed (`moves.aside_name`): it has gone, or gets its own name back."""
+_AWAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 @dataclass(slots=True)
@@ -87,6 +89,22 @@ class Folder:
                     folders.append(path)
         walk.flush(1)
         return seen, folders
+
+    def lost(self, sightings: Sequence[Sighting]) -> Iterator[Sighting]:
+        """Those that are there no more, or in a folder that is excluded by now, which they tell then. Of what
+        cannot be looked at nobody knows. Blocks; run it in a thread.
+
+        Raises:
+            OSError: the root cannot be read.
+        """
+        for start in range(0, len(sightings), CHUNK):  # each folder holds a descriptor
+            with self.tree.dirs() as dirs:
+                for one in sightings[start : start + CHUNK]:
+                    directory = one.path.rpartition(b"/")[0]
+                    if _is_away(dirs, one.path):
+                        yield one
+                    elif directory and (pattern := self.excluder.reason(directory, True)):
+                        yield replace(one, excluded=pattern)
 
 
 class _Stopped(Exception):  # no error: the caller asked for it
@@ -194,6 +212,14 @@ class _Walk:
 def _stem(path: bytes) -> bytes:
     directory, _, name = path.rpartition(b"/")
     return directory + b"/" + name.lower().partition(b".")[0]
+
+
+def _is_away(dirs: Dirs, path: bytes) -> bool:
+    try:
+        directory, name = dirs.parent(path)
+        return dirs.files.stat_at(name, directory).st_mode & 0o170000 == 0o040000
+    except OSError as error:
+        return error.errno in _AWAY
 
 
 def _open(dirs: Dirs, path: bytes) -> int | None:

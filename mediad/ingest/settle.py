@@ -259,16 +259,25 @@ class Tracker:
             if sighting.kept is not None:
                 self._stories[_name(sighting)] = Result.QUARANTINED
 
-    def landed(self, sighting: Sighting, now: float, *, left: bool, outcome: Result | None = None) -> None:
+    def landed(
+        self,
+        sighting: Sighting,
+        now: float,
+        *,
+        left: bool,
+        outcome: Result | None = None,
+        alone: bool = False,
+    ) -> None:
         """The story of a file in flight has ended.
 
         Args:
             left: the file is no longer where it was seen, because we moved it. A newer sighting that shows
                 the same inode with the same content was made on the way and is forgotten.
             outcome: what was recorded of it, None if nothing was.
+            alone: whatever else comes, that will not be another.
         """
         name = _name(sighting)
-        too_early = outcome is Result.IGNORED and self.expects(sighting)
+        too_early = outcome is Result.IGNORED and not alone and self.expects(sighting)
         self._alight(name)
         newer = self._newer.pop(name, None)
         story = self._stories.pop(name, "")

@@ -234,7 +234,7 @@ class Shelves:
         async with shelf.looking:
             if shelf.library is not None and shelf.admitted:
                 await self._check(shelf, shelf.library, doubted=doubted)
-            elif not shelf.leaving and not self._still_anothers(shelf):
+            if not (shelf.admitted or shelf.leaving) and not self._still_anothers(shelf):
                 try:
                     await self._see_apart(shelf)
                     shelf.library = shelf.library or await self._open(shelf)

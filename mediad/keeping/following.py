@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Sequence
 
+import anyio
 import apsw
 
 from mediad.ingest.pipeline import Pipeline
@@ -26,23 +27,50 @@ _Kind = tuple[int, int]
 """Size and mtime."""
 
 
-async def follow(pipeline: Pipeline, paths: Sequence[bytes]) -> None:
-    """Have the catalogue follow what was renamed, and now is at these absolute paths, or below them."""
+async def follow(pipeline: Pipeline, paths: Sequence[bytes], *, below: bool = True) -> None:
+    """Have the catalogue follow what was renamed, and now is at these absolute paths, or below them.
+
+    A library that does not answer any more is not waited for.
+
+    Args:
+        below: if not, folders are passed over.
+    """
     followed = False
     for path in paths:
         for shelf in pipeline.shelves:
             root = os.fsencode(shelf.settings.path).rstrip(b"/") + b"/"
             if path.startswith(root) and shelf.readable and not shelf.leaving and shelf.library is not None:
-                followed |= await _Trail(pipeline, shelf, shelf.library).run(path[len(root) :].rstrip(b"/"))
+                trail = _Trail(pipeline, shelf, shelf.library, below=below)
+                followed |= await _while_readable(pipeline, shelf, trail, path[len(root) :].rstrip(b"/"))
     if followed:  # they may have been reported as missing
         await pipeline.verifier.load()
+
+
+async def _while_readable(pipeline: Pipeline, shelf: Shelf, trail: _Trail, path: bytes) -> bool:
+    followed = False
+
+    async def run() -> None:
+        nonlocal followed
+        followed = await trail.run(path)
+        tasks.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            while shelf.readable:
+                await pipeline.changed(1.0)
+            tasks.cancel_scope.cancel()
+    except ExceptionGroup as group:  # of the one
+        raise group.exceptions[0] from None
+    return followed
 
 
 class _Trail:
     """One library's part of that."""
 
-    def __init__(self, pipeline: Pipeline, shelf: Shelf, library: OpenLibrary) -> None:
+    def __init__(self, pipeline: Pipeline, shelf: Shelf, library: OpenLibrary, *, below: bool) -> None:
         self._pipeline = pipeline
+        self._below = below
         self._row = shelf.id
         self._look = Look(
             library,
@@ -87,7 +115,7 @@ class _Trail:
             folder = library_folder(self._look.library.tree, self._pipeline.clock)
             try:
                 seen, folders = folder.look([path])
-                for start in folders:
+                for start in folders if self._below else ():
                     folder.scan(start, seen.extend, self._look.stopping)
             except OSError as error:
                 if error.errno in NOT_THERE:

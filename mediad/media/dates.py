@@ -181,7 +181,7 @@ def choose(
     """The capture date to believe, or None if no candidate deserves it.
 
     Whatever is more than weak comes first, in the order of `settings.sources` and of the fields within a
-    source; then what is weak, in the same order; GPS time last.
+    source; then what is weak, in the same order; GPS time and the time of the last change come last.
 
     Args:
         candidates: all that was found.

@@ -61,6 +61,7 @@ _TABLE: tuple[tuple[str, Kind, str, str], ...] = (
     ("mts", "video", ".mts .m2ts .m2t", "video/mp2t"),
     ("mpg", "video", ".mpg .mpeg .vob", "video/mpeg"),
     ("wmv", "video", ".wmv .asf", "video/x-ms-wmv"),
+    ("ogv", "video", ".ogv", "video/ogg"),
     ("mp3", "audio", ".mp3", "audio/mpeg"),
     ("m4a", "audio", ".m4a .m4b", "audio/mp4"),
     ("flac", "audio", ".flac", "audio/flac"),
@@ -94,7 +95,7 @@ _FAMILIES: tuple[str, ...] = (
     "mkv webm",
     "mts mpg",
     "wmv wma",
-    "ogg opus",
+    "ogg opus ogv",
 )
 _FAMILY = {name: names for names in _FAMILIES for name in names.split()}
 

@@ -97,7 +97,7 @@ def _sniff_structured(head: bytes, name: bytes) -> str:
     if head.startswith(_ASF):
         return _asf(head, name)
     if start == b"OggS":
-        return "opus" if head.startswith(b"OpusHead", 28) else "ogg"
+        return _ogg(head)
     if start == b"FORM":
         return "aiff" if head[8:12] in (b"AIFF", b"AIFC") else ""
     return _sniff_weak(head, name)
@@ -116,6 +116,19 @@ def _sniff_weak(head: bytes, name: bytes) -> str:
     if _is_mpeg_audio(head):
         return "mp3"
     return _inside(head, name)
+
+
+def _ogg(head: bytes) -> str:
+    """Ogg by what its streams are; each begins on a page of its own, in front of all others (RFC 3533, 4)."""
+    if head.startswith(b"OpusHead", 28):
+        return "opus"
+    at = 0
+    while head.startswith(b"OggS", at) and len(head) > at + 26 and head[at + 5] & 2:
+        start = at + 27 + head[at + 26]
+        if head.startswith(b"\x80theora", start):
+            return "ogv"
+        at = start + sum(head[at + 27 : start])
+    return "ogg"
 
 
 def _inside(head: bytes, name: bytes) -> str:

@@ -25,11 +25,14 @@ _SHORT_DATE = r"(?P<year>20\d\d)(?P<ds>[-.])(?P<month>1[0-2]|0?[1-9])(?P=ds)(?P<
 # Between the two: a sign or blank, or "at" in the languages of operating systems, which hours without seconds
 # need; or a word that is unknown.
 _AT = (
-    "at|kl\\.?|klo|kello|um|om|alle(?: ore)?|ore|a las|a la\\(s\\)|à\\(s\\)|à|às|ás|as|o|ob|la|v|ve"
+    "at|kl\\.?|klo|kello|um|om|alle(?: ore)?|ore|a las|a la\\(s\\)|à\\(s\\)|à|às|ás|as|o|ob|la"
     "|pukul|jam|saat|в|о|об|у|στις|בשעה|في|เวลา"  # noqa: RUF001
 )
 _FOREIGN = "[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\uffef]"  # a letter that is not Latin
-_BETWEEN = rf"(?:(?P<at>,?[ _-](?:{_AT})[ _-])|[-_.,T ]{{0,3}}|(?P<between>[ ]{_FOREIGN}{{1,12}}[ ]))"
+_BETWEEN = (
+    rf"(?:(?P<at>,?[ _-](?:{_AT})[ _-])|[-_.,T ]{{0,3}}|(?P<between>[ ]{_FOREIGN}{{1,12}}[ ])"
+    "|[ _]ve?[ _])"  # Czech's "at", which before two numbers may tell a version
+)
 _AM = "A\\.?[ ]?M(?![a-z0-9])\\.?|오전|上午|午前|凌晨|清晨|早上|π\\.?μ\\.?|صباحا|ص(?![\u0600-\u06ff])"
 _PM = "P\\.?[ ]?M(?![a-z0-9])\\.?|오후|下午|午後|晚上|μ\\.?μ\\.?|مساء|م(?![\u0600-\u06ff])"
 _TIME = (

@@ -30,18 +30,21 @@ _NAMES: tuple[tuple[str, str], ...] = (
     ),
     (
         "whatsapp",
-        r"^whatsapp|whatsapp[ -].{0,16}\d{4}-\d{2}-\d{2}|^(?:img|vid|aud|ptt|stk|gif|doc)-\d{8}-wa\d+"
-        r"|^(?:\d{8}-)?(?:photo|video|audio|gif|sticker)-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}(?!\d)",
+        r"^whatsapp|whatsapp[ -].{0,16}\d{4}-\d{2}-\d{2}.{1,12}\d[.:-]\d{2}"
+        r"|^(?:img|vid|aud|ptt|stk|gif|doc)-\d{8}-wa\d+"
+        # other programs write these words small
+        r"|^(?:\d{8}-)?(?-i:PHOTO|VIDEO|AUDIO|GIF|STICKER)-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}(?!\d)",
     ),
     ("signal", r"^signal[-_](?:attachment[-_])?\d{4}-\d{2}-\d{2}"),
     (
         "telegram",
-        r"^telegram[-_ ]|^(?:photo|video|audio)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|\d@\d{2}-\d{2}-\d{4}_",
+        r"^telegram[-_ ]|^(?:photo|video)_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}|\d@\d{2}-\d{2}-\d{4}_"
+        r"|^audio_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}.*\.og[ga]$",
     ),
     ("instagram", r"instagram|(?:^|_)\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_utc"),
     (
         "scan",
-        r"^img\d{8}_\d{8}(?!\d)"  # Epson's
+        r"^(?-i:img)\d{8}_\d{8}(?!\d)"  # Epson's; cameras write it large
         r"|^(?:scan(?:ned)?|scn|numérisation|escaneo|scansione|digitalização)(?![a-z])|camscanner|photoscan"
         r"|^(?:adobe|genius|turbo|tap|fast|swift)[ _]?scan|^(?:office|microsoft) lens",
     ),

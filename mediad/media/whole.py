@@ -253,7 +253,7 @@ _ENDS: dict[str, Callable[[Read, int], bool | None]] = {
     "x3f": _x3f_ends,
     **dict.fromkeys(("webp", "avi", "wav"), _riff_ends),
     **dict.fromkeys(("mkv", "webm"), _ebml_ends),
-    **dict.fromkeys(("ogg", "opus"), _ogg_ends),
+    **dict.fromkeys(("ogg", "opus", "ogv"), _ogg_ends),
     **dict.fromkeys(("wmv", "wma"), _asf_ends),
     "aiff": _aiff_ends,
     **dict.fromkeys(

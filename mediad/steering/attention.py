@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mediad.errors import printable
 from mediad.ingest.pauses import EVERYTHING
 from mediad.library import TRASH
-from mediad.model import Counts
+from mediad.model import Counts, Result
 from mediad.shell import word
 from mediad.sizes import size_text
 from mediad.store.paths import under
@@ -120,13 +120,14 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
         text = f"files cannot be looked into: {pipeline.pool.failing}"
         hint = "restart mediad; if that does not help, install it anew"
         yield "workers", f"{text} ({hint})", f"{systemctl} restart mediad"
-    tally = pipeline.recorder.tally
-    if count := tally.troubled.get("quarantined", 0):
+    if count := _troubled(pipeline, Result.QUARANTINED):
         text = f"{_files_text(count)} could not be read and {_are(count)} not filed"
         yield "quarantined", text, "mediactl failures"
-    if count := tally.troubled.get("failed", 0) - tally.imports:
+    failed = _troubled(pipeline, Result.FAILED)
+    imports = min(pipeline.recorder.tally.imports, failed)
+    if count := failed - imports:
         yield "failed", f"{_files_text(count)} could not be taken; tried again by itself", "mediactl failures"
-    if count := tally.imports:
+    if count := imports:
         text = f"{_files_text(count)} of imports could not be taken; only another import tries again"
         yield "import-failed", text, "mediactl failures"
     for name, (count, last) in pipeline.recorder.lingering.items():
@@ -136,6 +137,16 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
                 f"libraries have them; the last is {printable(last)}; tried again with every look at {name}"
             )
             yield "not-removed", f"{text} ({hint})", f"ls -ld {word(os.path.dirname(last))}"
+
+
+def _troubled(pipeline: Pipeline, outcome: Result) -> int:
+    """How many files in trouble are to be told of: those that are tried again are in the queue, as the totals
+    have it, and of these as many as may be are taken for dismissed ones.
+    """
+    tally, again = pipeline.recorder.tally, pipeline.tracker.told_before()
+    told = tally.troubled.get(outcome, 0)
+    dismissed = tally.files.get(outcome, 0) - told
+    return max(0, told - max(0, again[outcome] - dismissed))
 
 
 def _apart(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 import anyio
 
 from mediad.control.calls import Call, ExpectedMore, Reply, Shared
-from mediad.control.protocol import InvalidParameter, path_fields, path_from, paths_from, time_from, time_text
-from mediad.errors import NoSuchName, NotKnown, NotPermitted
+from mediad.control.protocol import InvalidParameter, path_fields, path_from, time_from, time_text
+from mediad.errors import NoSuchName, NotKnown
 from mediad.events import MOST, Event
 from mediad.ingest.pauses import EVERYTHING
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.serving import Served
 from mediad.ingest.shelf import Shelf
+from mediad.keeping.following import follow
 from mediad.keeping.noticing import notice
 from mediad.steering.adopting import Adopter
 from mediad.steering.changing import Changing
@@ -27,7 +27,7 @@ from mediad.steering.duplicates import duplicates
 from mediad.steering.failures import failures
 from mediad.steering.history import history
 from mediad.steering.importing import Importer
-from mediad.steering.looking import is_below, known_name, within_limit
+from mediad.steering.naming import known_names, may_name, named
 from mediad.steering.queue import left_out, queue, waits
 from mediad.steering.retrying import dismissed, retried
 from mediad.steering.status import Life, counts_document, status, total
@@ -36,7 +36,6 @@ from mediad.steering.why import why
 from mediad.steering.wiping import Wiper
 from mediad.store.pauses import Pause
 from mediad.store.reading import Reader
-from mediad.store.whereabouts import roots
 
 _LONGEST_PAUSE = 100 * 365.25 * 86400  # seconds; times of more than four digits a year cannot be told
 
@@ -207,9 +206,11 @@ class Daemon:
         if path is None:
             raise InvalidParameter("path")
         if b"/" in path:
-            self._may_name(call, path)
-        waiting = waits(self._pipeline, path) or await left_out(self._pipeline, path)
-        return await why(self._reader, path, waits=waiting)
+            may_name(self._pipeline, call, path)
+        (name,) = await known_names(self._reader, call, [path]) if path.startswith(b"/") else [path]
+        waiting = waits(self._pipeline, name) or await left_out(self._pipeline, name)
+        following = functools.partial(follow, self._pipeline, below=False)
+        return await why(self._reader, path, waits=waiting, follow=following)
 
     async def _history(self, call: Call, reply: Reply) -> Document:
         asked = call.parameters
@@ -298,41 +299,15 @@ class Daemon:
 
     async def _prune(self, call: Call, reply: Reply) -> Document:
         if (under := path_from(call.parameters, "under")) is not None:
-            self._may_name(call, under)
+            may_name(self._pipeline, call, under)
         return await self._changing.prune(call, reply, under)
 
     async def _paths(self, call: Call) -> list[bytes]:
-        """The paths that a call names, by the names under which their files are known.
-
-        Raises:
-            NotPermitted: this peer may not name one of them. InvalidParameter: one is not absolute.
-        """
-        paths = paths_from(call.parameters)
-        if not all(path.startswith(b"/") for path in paths):
-            raise InvalidParameter("paths")
-        for path in paths:
-            self._may_name(call, path)
-        if not call.peer.trusted:  # theirs lie below these folders as they stand
-            return paths
-        folders = await self._reader.run(roots)
-        return await within_limit(lambda: [known_name(path, folders) for path in paths], paths)
-
-    def _may_name(self, call: Call, path: bytes) -> None:
-        """Members of the group may name what lies in watches and libraries, and nothing else.
-
-        Raises:
-            NotPermitted: this peer may not name this path.
-        """
-        if call.peer.trusted:
-            return
-        plain = os.path.normpath(path)
-        folders = (os.fsencode(root.path) for root in self._pipeline.config.roots())
-        if not any(is_below(plain, folder) for folder in folders):
-            raise NotPermitted("lies in no watch and no library", path=path, remedy="root may name any path")
+        return await named(self._pipeline, self._reader, call)
 
     async def _adopt(self, call: Call, reply: Reply) -> Document:
         if (path := path_from(call.parameters, "path")) is not None:
-            self._may_name(call, path)
+            may_name(self._pipeline, call, path)
         return await self._adopter.call(call, reply)
 
     async def _verify(self, call: Call, reply: Reply) -> Document:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import os
 
 from mediad.control.protocol import InvalidParameter, path_fields
+from mediad.files import Tree
 from mediad.ingest.pipeline import Pipeline
 from mediad.model import Waiting
 from mediad.steering.fields import limited
@@ -50,12 +51,26 @@ async def left_out(pipeline: Pipeline, path: bytes) -> str | None:
             continue
         folder = pipeline.roster[name].folder
         root = folder.tree.root.rstrip(b"/") + b"/"
-        above = path.removeprefix(root).rpartition(b"/")[0] if path.startswith(root) else b""
+        below = path.removeprefix(root) if path.startswith(root) else b""
+        above = below.rpartition(b"/")[0]
         pattern = folder.excluder.reason(above, True) if above else ""
-        there: bool = bool(pattern) and await within_limit(lambda: os.path.lexists(path), False)
+        there: bool = bool(pattern) and await within_limit(
+            functools.partial(_is_there, folder.tree, below), False
+        )
         if there:
             return f"it is left alone: a folder that it lies in is excluded by {pattern}"
     return None
+
+
+def _is_there(tree: Tree, path: bytes) -> bool:
+    """Not by links: of what lies elsewhere nobody is told."""
+    try:
+        with tree.dirs() as dirs:
+            directory, name = dirs.parent(path)
+            tree.files.stat_at(name, directory)
+    except OSError:
+        return False
+    return True
 
 
 def _queued(pipeline: Pipeline, waiting: Waiting) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """`Retry` and `Dismiss`: files that failed or are quarantined are taken again, or reported no more.
 
 What was undone, or has content that was moved to trash, is taken again, too, if it is named; so is a
-duplicate that stayed where it was, if it is named itself.
+duplicate that stayed where it was, if it is named itself. What lies where nobody looks by himself, as on a
+card, is taken by the next import.
 """
 
 from __future__ import annotations
@@ -20,21 +21,34 @@ from mediad.files import Tree, stat_of
 from mediad.ingest.pipeline import Pipeline
 from mediad.library import QUARANTINE
 from mediad.model import Kept, Sighting
-from mediad.store.left import left_at, left_below, scopes
+from mediad.store.left import RETRIED, allow, left_at, left_below, scopes
 from mediad.store.reading import Reader
 from mediad.store.troubles import Troubled, dismiss, named_among, troubles
 
 _CHUNK = 512  # files that are handed over in one step of the event loop
 _PAGE = 2000  # files in trouble that are asked for at a time
+_REASONS = {
+    **dict.fromkeys(("undone", RETRIED), "by the next mediactl import of it"),
+    **dict.fromkeys(
+        ("trashed", "deleted"),
+        'its content was moved to trash: mediactl undo takes that back, or duplicates.deleted = "file" lets '
+        "imports bring it",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What comes of one file: a sighting to take, or why it cannot be."""
+    """What comes of one file: a sighting to take, or why it cannot be.
+
+    Attributes:
+        imports: the next import takes it, and `reason` says so.
+    """
 
     trouble: Troubled
     sighting: Sighting | None
     reason: str
+    imports: bool = False
 
 
 async def retried(
@@ -62,6 +76,9 @@ async def retried(
         verdicts += await anyio.to_thread.run_sync(_in_watch, pipeline, watch, group)
     taken = [replace(v.sighting, again=True, unparsed=unparsed) for v in verdicts if v.sighting is not None]
     if not dry_run:
+        allowed = [v.trouble.id for v in verdicts if v.imports]
+        if allowed:
+            await pipeline.database.run(functools.partial(allow, ids=allowed))
         refused = set(await _take(pipeline, taken))
         verdicts = [
             replace(v, sighting=None, reason="what it would be taken from is being closed; try again")
@@ -74,7 +91,7 @@ async def retried(
     return [
         {
             **path_fields("path", verdict.trouble.place or verdict.trouble.path),
-            "retried": verdict.sighting is not None,
+            "retried": verdict.sighting is not None or verdict.imports,
             "reason": verdict.reason,
         }
         for verdict in verdicts
@@ -139,9 +156,15 @@ def _elsewhere(pipeline: Pipeline, found: Iterable[Troubled]) -> Iterable[_Verdi
         if trouble.kept is not None and trouble.library not in rows:
             yield _Verdict(trouble, None, "its library is away")
         elif trouble.kept is None and not _is_served(pipeline, trouble.watch):
-            imported = trouble.kind == "import"
-            why = "name it to mediactl import" if imported else "it came from what is no watch now"
-            yield _Verdict(trouble, None, why)
+            yield _unserved(trouble)
+
+
+def _unserved(trouble: Troubled) -> _Verdict:
+    """Where it lies nobody looks, or only an import does."""
+    if trouble.kind != "import":
+        return _Verdict(trouble, None, "it came from what is no watch now")
+    why = _REASONS.get(trouble.code, "name it to mediactl import")
+    return _Verdict(trouble, None, why, imports=trouble.code in ("undone", RETRIED))
 
 
 def _is_served(pipeline: Pipeline, watch: str) -> bool:

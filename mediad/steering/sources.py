@@ -88,7 +88,8 @@ class Finder:
             raise InvalidParameter("paths")
         if len(asked) > MOST_PATHS:
             raise Refused(
-                f"more than {MOST_PATHS} paths at a time", remedy="name the folder that they lie in"
+                f"more than {MOST_PATHS} paths at a time",
+                remedy=f"name the folder that they lie in, or fewer (xargs -n {MOST_PATHS})",
             )
         pulse, limiter = self._users.setdefault(peer.uid, (Pulse(), anyio.CapacityLimiter(_AT_A_TIME)))
         async with limiter:

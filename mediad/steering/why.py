@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import apsw
 
 from mediad.control.protocol import offset_text, path_fields, path_text, time_text
-from mediad.errors import Ambiguous, NotKnown
+from mediad.errors import Ambiguous, LibraryOffline, NotKnown
 from mediad.keeping.stated import Stated, stated
 from mediad.layout import camera
 from mediad.shell import word
@@ -25,20 +25,28 @@ _MOST_NAMED = 20  # paths that one bare name may stand for in an answer
 
 _FOUND = "found in the library when it was looked at"
 
+Follow = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Has the catalogue follow library files that somebody renamed to these paths."""
+
 
 async def why(
-    reader: Reader, path: bytes, look: Look = os.lstat, waits: str | None = None
+    reader: Reader,
+    path: bytes,
+    look: Look = os.lstat,
+    waits: str | None = None,
+    follow: Follow | None = None,
 ) -> dict[str, object]:
     """The reply to `Why`: what is known of an absolute path, or of a bare name where it is unique.
 
     Args:
         look: asks how a file stands; may block, for ever at worst.
         waits: what waits in the queue under this path, in words.
+        follow: called where no more is known of a path than that a file was found there.
 
     Raises:
         NotKnown: nothing is known, and nothing waits. Ambiguous: a bare name stands for several files.
     """
-    subjects = await (_by_path(reader, path) if b"/" in path else _by_name(reader, path))
+    subjects = await (_by_path(reader, path, follow) if b"/" in path else _by_name(reader, path))
     if not subjects and waits is None:
         raise NotKnown(
             "nothing is known of it", path=path, remedy="give its absolute path, or a name that is unique"
@@ -60,16 +68,23 @@ async def why(
 # --- Finding it --------------------------------------------------------------------------------------
 
 
-async def _by_path(reader: Reader, path: bytes) -> list[Subject]:
+async def _by_path(reader: Reader, path: bytes, follow: Follow | None) -> list[Subject]:
     if not path.startswith(b"/"):
         return []
-    found = await reader.run(functools.partial(about_path, path=_plain(path)))
-    if found:
+    names = [_plain(path)]
+    found = await reader.run(functools.partial(_about_any, paths=names))
+    if not found:
+        folders = await reader.run(roots)
+        none: list[bytes] = []
+        names += await within_limit(lambda: other_names(path, folders), none)
+        found = await reader.run(functools.partial(_about_any, paths=names))
+    if follow is None or any(one.kind != "found" for one in found):
         return found
-    folders = await reader.run(roots)
-    none: list[bytes] = []
-    others = await within_limit(lambda: other_names(path, folders), none)
-    return await reader.run(functools.partial(_about_any, paths=others))
+    try:
+        await follow(names)
+    except (OSError, LibraryOffline):  # what is known without a look at the library is told all the same
+        return found
+    return await reader.run(functools.partial(_about_any, paths=names))
 
 
 def _plain(path: bytes) -> bytes:

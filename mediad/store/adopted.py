@@ -79,7 +79,8 @@ class Counts:
 
     Attributes:
         adopted, companions: files that were taken over: principals, and what belongs to them.
-        undated, doubtful: of the principals. duplicates: of them, those whose content lies elsewhere, too.
+        undated, doubtful: of the principals. duplicates: of them, those whose content lies elsewhere, too;
+            of equal files that are adopted together, all but the first.
         already: catalogued before. left: passed over just now, since something else is done with them.
     """
 
@@ -158,7 +159,7 @@ def take_over(
             _write(connection, taking, batch(), member.identity, _Place(step, item, number == 0, row), now)
             counts.companions += number > 0
             if number == 0:
-                _count(connection, counts, member.identity, item)
+                _count(connection, counts, member.identity, item, taking.row)
     return counts
 
 
@@ -219,14 +220,14 @@ def _write(
         )
 
 
-def _count(connection: apsw.Connection, counts: Counts, identity: Identity, item: int) -> None:
+def _count(connection: apsw.Connection, counts: Counts, identity: Identity, item: int, library: int) -> None:
     counts.adopted += 1
     counts.undated += identity.taken is None
     counts.doubtful += identity.taken is not None and identity.taken.confidence == "low"
-    other = connection.execute(
+    other = connection.execute(  # what is still to be adopted here, read or not, is counted in its turn
         "SELECT 1 FROM file WHERE digest = ? AND item IS NOT ? AND role <> 'companion' AND NOT missing"
-        " LIMIT 1",
-        (identity.digest, item),
+        " AND (item NOT NULL OR library <> ?) LIMIT 1",
+        (identity.digest, item, library),
     ).fetchone()
     counts.duplicates += other is not None
 

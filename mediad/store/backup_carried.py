@@ -47,8 +47,10 @@ def said(library: OpenLibrary) -> Mapping[str, str]:
 def open_said(
     settings: config.Library, files: Files, known: str | None, swapped: str | None = None
 ) -> tuple[OpenLibrary, Mapping[str, str]]:
-    """Take a library, see `library.open_library`, and read what the rows that it carries say."""
-    library = open_library(settings, files, known, swapped)
+    """Take a library, if only for reading, see `library.open_library`, and read what the rows that it carries
+    say.
+    """
+    library = open_library(settings, files, known, swapped, only_read=True)
     try:
         return library, said(library)
     except BaseException:

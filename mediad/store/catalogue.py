@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -97,20 +98,26 @@ class Arrival:
 
 _MOST_FAILED = 10_000  # files of one watch that are looked for at a time
 
-_NEWEST = """
+# Asked of every file, which has no row or one, as a rule: sorting in SQLite would cost ten times as much.
+_ARRIVALS = """
 SELECT id, seen, outcome, code, size, mtime_ns, ctime_ns, ino, stays,
  EXISTS (SELECT 1 FROM step WHERE step.arrival = arrival.id AND step.state = 'intent') AS moving, digest,
  id <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'judged by older') AS older
-FROM arrival WHERE watch = ? AND path = ? ORDER BY stays OR moving DESC, id DESC LIMIT 1"""
+FROM arrival WHERE watch = ? AND path = ?"""
 
 
 def newest_arrival(connection: apsw.Connection, watch: str, path: bytes) -> Arrival | None:
     """What was last recorded of this source path; what was put back there tells, though others came since."""
-    row = connection.execute(_NEWEST, (watch, path)).fetchone()
-    if row is None:
+    rows: list[Any] = connection.execute(_ARRIVALS, (watch, path)).fetchall()
+    if not rows:
         return None
-    *values, stays, moving, digest, older = row
+    *values, stays, moving, digest, older = max(rows, key=_here_and_newest)
     return Arrival(*values, bool(stays), digest, bool(moving), bool(older))  # type: ignore[call-arg]  # mypy counts the star as one
+
+
+def _here_and_newest(row: Sequence[Any]) -> tuple[bool, int]:
+    stays, moving = row[8:10]
+    return bool(stays or moving), row[0]
 
 
 def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:
@@ -134,11 +141,11 @@ def passing_outcome(connection: apsw.Connection, sighting: Sighting) -> str:
 def orphans_beside(connection: apsw.Connection, watch: str, path: bytes) -> list[bytes]:
     """Companions without a principal that may belong to this path, by its folder and name."""
     rows = connection.execute(
-        "SELECT DISTINCT path FROM arrival"
+        "SELECT path FROM arrival"
         " WHERE watch = ?1 AND kin = ?2 AND path <> ?3 AND code IN ('orphan', 'not-media')",
         (watch, companions.key(path), path),
     )
-    return [row[0] for row in rows]
+    return list({row[0] for row in rows})
 
 
 @dataclass(frozen=True, slots=True)

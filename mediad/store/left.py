@@ -6,6 +6,7 @@ Each question is part of a unit of work of a reader.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import apsw
@@ -14,12 +15,15 @@ from mediad.store.paths import under
 from mediad.store.reading import WINDOW
 from mediad.store.troubles import Troubled
 
+RETRIED = "retried"
+"""The code of what was undone and may be imported again."""
+
 _LEFT = """
 SELECT arrival.id, arrival.watch, arrival.path, arrival.outcome, arrival.code, arrival.reason, arrival.seen,
     arrival.size
 FROM arrival
 WHERE {chosen} AND (
-        arrival.outcome = 'ignored' AND arrival.code IN ('undone', 'trashed', 'deleted')
+        arrival.outcome = 'ignored' AND arrival.code IN ('undone', 'retried', 'trashed', 'deleted')
         OR arrival.outcome = 'duplicate' AND :duplicates
     ) AND arrival.stays AND NOT EXISTS (
         SELECT 1 FROM arrival AS later
@@ -94,6 +98,18 @@ def left_below(
     if row is None:
         return _ask(connection, scope, below, **bounds), None
     return _ask(connection, scope, f"{below} AND arrival.path <= :last", **bounds, last=row[0]), row[0]
+
+
+def allow(connection: apsw.Connection, ids: Iterable[int]) -> None:
+    """The next import of these takes them, though they were undone; a unit of work for the writer.
+
+    Args:
+        ids: of arrivals.
+    """
+    connection.executemany(
+        "UPDATE arrival SET code = ? WHERE id = ? AND (outcome, code) = ('ignored', 'undone')",
+        [(RETRIED, id_) for id_ in ids],
+    )
 
 
 def _ask(connection: apsw.Connection, scope: Scope, chosen: str, **bounds: object) -> list[Troubled]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from mediad.library import TRASH
 from mediad.store.paths import under
 
 # A source that was written to since, or put back by an undo, is another matter.
@@ -48,13 +49,16 @@ def counts(connection: apsw.Connection) -> dict[str, tuple[int, bytes]]:
     return {watch: (count, under(root, path)) for watch, count, _, root, path in rows}
 
 
-def of(connection: apsw.Connection, watch: str, limit: int) -> list[Lingering]:
-    """Some of those that were taken from a watch, the oldest first; what is so no more is forgotten."""
+def of(connection: apsw.Connection, watch: str, after: int, limit: int) -> list[Lingering]:
+    """Some of those that were taken from a watch, by their steps, which come after this one; what is so no
+    more is forgotten.
+    """
     connection.execute(f"DELETE FROM lingering WHERE step NOT IN (SELECT step.id {_STILL})")  # noqa: S608
     rows = connection.execute(
         "SELECT step.id, arrival.path, arrival.size, arrival.mtime_ns, arrival.ino, arrival.digest,"
-        f" step.library, step.destination {_STILL} AND arrival.watch = ? ORDER BY step.id LIMIT ?",
-        (watch, limit),
+        f" step.library, step.destination {_STILL} AND arrival.watch = ? AND step.id > ?"
+        " ORDER BY step.id LIMIT ?",
+        (watch, after, limit),
     )
     return [Lingering._make((*row[:6], _keepers(connection, row))) for row in list(rows)]
 
@@ -65,19 +69,21 @@ def _keepers(connection: apsw.Connection, row: Sequence[Any]) -> tuple[tuple[int
         "SELECT library, path FROM file WHERE digest = ? AND size = ? AND NOT missing ORDER BY id LIMIT 3",
         (digest, size),
     )
-    return (*((home, path) for home, path in rows), (library, destination))
+    found = [(home, path) for home, path in rows]
+    if destination and not destination.startswith(TRASH + b"/"):  # what is there may go
+        found.append((library, destination))
+    return tuple(found)
 
 
 def removed(connection: apsw.Connection, step: int, *, by_us: bool) -> None:
     """The source of this step is no longer there.
 
     Args:
-        by_us: we have removed it now.
+        by_us: we have removed it now; else somebody has, or we before a crash.
     """
     connection.execute("DELETE FROM lingering WHERE step = ?", (step,))
-    if by_us:
-        connection.execute(
-            "UPDATE arrival SET stays = 0, reason = reason || '; it was removed later'"
-            " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
-            (step,),
-        )
+    connection.execute(
+        "UPDATE arrival SET stays = 0, reason = reason || ?"
+        " WHERE id = (SELECT arrival FROM step WHERE id = ?)",
+        ("; it was removed later" if by_us else "; it is gone since", step),
+    )

@@ -21,9 +21,20 @@ def expected(
         configured: all libraries.
     """
     known = catalogue.known_library(connection, library.name)
-    places = {one.name: os.fsencode(one.path) for one in configured}
-    row, marker = (known.id, known.marker) if known else (0, None)
-    return row, marker, _swapped(connection, library.name, os.fsencode(library.path), places)
+    places, path = {one.name: os.fsencode(one.path) for one in configured}, os.fsencode(library.path)
+    row, marker = (known.id, known.marker) if known else _nameless(connection, path)
+    return row, marker, _swapped(connection, library.name, path, places)
+
+
+def _nameless(connection: apsw.Connection, path: bytes) -> tuple[int, str | None]:
+    """The library that lay here, and has lost its name to the other one before it could take that one's."""
+    row = connection.execute(
+        "SELECT id, marker FROM library WHERE path = ? AND name = ''"
+        " AND NOT EXISTS (SELECT 1 FROM library AS other WHERE other.path = ?1 AND other.name <> '')"
+        " ORDER BY id DESC LIMIT 1",
+        (path,),
+    ).fetchone()
+    return row or (0, None)
 
 
 def _swapped(connection: apsw.Connection, name: str, path: bytes, places: dict[str, bytes]) -> str | None:

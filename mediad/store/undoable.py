@@ -12,7 +12,7 @@ from mediad.keeping.change import Bond, Kept, Spot, Taken
 from mediad.layout import key_of
 from mediad.store import kept
 from mediad.store.changes import DATE
-from mediad.store.left import scopes
+from mediad.store.left import RETRIED, scopes
 from mediad.store.reading import WINDOW
 from mediad.store.whereabouts import Subject, splits
 
@@ -63,6 +63,8 @@ def _taken(connection: apsw.Connection, row: Sequence[Any]) -> Taken:
     place, by_step = _place(own, library, library_root, destination), id_
     if place is not None and (moved := _moved(connection, arrival, own)) is not None:
         place, by_step = moved
+    if code == RETRIED:  # redone and then taken back once more, it has to be asked for anew
+        code = "undone"
     bond, state = None, {"outcome": outcome, "code": code, "reason": reason, "stays": stays}
     came = own if origin is None else Spot(origin, origin_root, source)
     if place is not None and place.public:

@@ -20,6 +20,7 @@ PRIVATE = b".mediad"
 REASON = b".reason.txt"
 _REMOVES = ("move", "trash", "quarantine")
 _KEPT = "the source could not be removed"  # says the reason, where the system did not let it go
+_SINCE = "; it was removed later", "; it is gone since"
 
 _STORY = """
 SELECT arrival.watch, arrival.path, coalesce(arrival.outcome, ''), arrival.code, arrival.reason,
@@ -151,7 +152,7 @@ def _is_in_place(story: Story, content: bytes, now: Now) -> Iterator[str]:
         place = now.private if inside != destination else now.library
         if place.get(inside) != content:
             yield f"{path!r} is {story.outcome}, but {destination!r} has not its content"
-    removed = story.action in _REMOVES and _KEPT not in story.reason
+    removed = story.action in _REMOVES and (_KEPT not in story.reason or story.reason.endswith(_SINCE))
     if removed == (path in now.watch):
         where = "still in the watch" if removed else "no longer in the watch"
         yield f"{path!r} was {story.action or story.outcome} and is {where}"

@@ -202,12 +202,9 @@ def nothing(world: World) -> None:
 
 
 def rest(world: World) -> None:
-    """Everything is looked at and taken in, also what recovery gave back while it was looked at first."""
-    for _ in range(2):
-        assert world.daemon.call("Wait", timeout_s=LIMIT)["result"] == "idle"
-        wait_until(
-            lambda: world.daemon.call("Status")["libraries"][0]["state"] == "online", what="the library"
-        )
+    """Everything is looked at and taken in, also what recovery gives back."""
+    assert world.daemon.call("Wait", timeout_s=LIMIT)["result"] == "idle"
+    wait_until(lambda: world.daemon.call("Status")["libraries"][0]["state"] == "online", what="the library")
 
 
 def full_inbox(world: World) -> None:

@@ -244,6 +244,18 @@ async def test_adopted_files_are_witnesses(house: House) -> None:
         assert story["steps"][0]["witness"] == str(house.root / "photos/a.jpg")
 
 
+async def test_equal_files_that_were_read_before_are_counted_once(house: House) -> None:
+    house.put("photos/twin one.jpg", picture(1))
+    house.put("photos/twin two.jpg", picture(1))
+    house.put("inbox/a.jpg", picture(1))
+    async with house.life() as steering:
+        await steering.call("Scan")
+        await steering.rest()
+        assert await steering.totals() == {"duplicate": 1}
+        assert await rows(steering, "SELECT count(digest) FROM file") == [(2,)]
+        assert (await steering.call("Adopt", library="photos"))["duplicates"] == 1
+
+
 async def test_an_adoption_is_undone_and_done_again(house: House) -> None:
     house.put("photos/a.jpg", picture(1))
     house.put("photos/a.xmp", samples.xmp_sidecar(rating=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,22 @@ from mediad.model import Counts
 from mediad.steering.attention import attention
 
 
-def life(imports: int = 0, lingers: bytes = b"", failing: str = "", socket: str = "", **troubled: int) -> Any:
-    tally = SimpleNamespace(troubled=troubled, imports=imports)
+def life(
+    imports: int = 0,
+    lingers: bytes = b"",
+    failing: str = "",
+    socket: str = "",
+    again: int = 0,
+    dismissed: int = 0,
+    **troubled: int,
+) -> Any:
+    """A daemon's; of what failed, some wait to be tried again, and some more were dismissed."""
+    files = {**troubled, "failed": troubled.get("failed", 0) + dismissed}
+    tally = SimpleNamespace(files=files, troubled=troubled, imports=imports)
     pipeline = SimpleNamespace(
         database=SimpleNamespace(starved=False),
         recorder=SimpleNamespace(tally=tally, lingering={"inbox": (2, lingers)} if lingers else {}),
+        tracker=SimpleNamespace(told_before=lambda: Counter(failed=again)),
         serving=("inbox",),
         pauses=SimpleNamespace(all=list),
         pool=SimpleNamespace(failing=failing),
@@ -145,6 +157,16 @@ def test_failures_of_imports_are_told_apart() -> None:
         ("import-failed", "2 files of imports could not be taken; only another import tries again"),
     ]
     assert [one["code"] for one in attention(life(failed=2, imports=2), [], [], {})] == ["import-failed"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "again", "dismissed", "left"), [(1, 1, 0, 0), (3, 2, 0, 1), (1, 1, 1, 1), (2, 3, 2, 1)]
+)
+def test_what_failed_and_waits_in_the_queue_is_not_counted(
+    failed: int, again: int, dismissed: int, left: int
+) -> None:
+    found = attention(life(failed=failed, again=again, dismissed=dismissed), [], [], {})
+    assert [one["message"].split()[0] for one in found] == ([str(left)] if left else [])
 
 
 def test_a_catalogue_without_room() -> None:

@@ -102,6 +102,7 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["undo", "-y", "1234567890123456789"],
         ["refile", "-y"],
         ["refile", "-y", "--library", "photos", "/a"],
         ["date", "-y", "/a"],

@@ -419,6 +419,17 @@ async def test_what_lies_in_an_excluded_folder(house: House) -> None:
             await steering.call("Why", path=f"{path}.jpg")
 
 
+async def test_why_knows_what_waits_by_links(house: House) -> None:
+    house.settings["watch"]["inbox"]["settle"] = "1h"
+    (house.root / "in").symlink_to("inbox")
+    async with house.life() as steering:
+        house.put("inbox/a.jpg", picture(1))
+        house.put("inbox/@eaDir/b.jpg", picture(1))
+        await steering.call("Scan")
+        for name, told in (("a.jpg", "it is settling"), ("@eaDir/b.jpg", "excluded by @eaDir/")):
+            assert told in (await steering.call("Why", path=str(house.root / "in" / name)))["waits"]
+
+
 async def test_paths_that_lead_there_by_links(house: House) -> None:
     (house.root / "link").symlink_to("photos")
     (house.root / "in").symlink_to("inbox")
@@ -437,6 +448,31 @@ async def test_paths_that_lead_there_by_links(house: House) -> None:
         assert await steering.call("Dismiss", paths=[str(house.root / "in")]) == {"dismissed": 1}
         with pytest.raises(InvalidParameter):
             await steering.call("Trash", paths=["a.jpg"])
+
+
+async def test_members_learn_nothing_of_what_lies_elsewhere_by_links(house: House) -> None:
+    house.settings["watch"]["inbox"]["exclude"] = ["raw/"]
+    (house.root / "inbox/raw").mkdir()
+    (house.root / "inbox/raw/link").symlink_to(house.root)
+    house.put("secret", b"content")
+    async with house.life() as steering:
+        for path, known in (("link", True), ("link/secret", False)):
+            asking = steering.call("Why", peer=MEMBER, path=str(house.root / "inbox/raw" / path))
+            if known:
+                assert "excluded by raw/" in (await asking)["waits"]
+            else:
+                with pytest.raises(NotKnown):
+                    await asking
+
+
+async def test_members_may_write_dots_into_paths(house: House) -> None:
+    async with house.life() as steering:
+        house.put("inbox/a.jpg", picture(1))
+        await steering.rest()
+        (file,) = (path for path in files(house.root / "photos") if path.endswith(b"a.jpg"))
+        for path in (f"photos/x/../{os.fsdecode(file)}", "inbox/../photos/x/.."):
+            told = await steering.call("Refile", peer=MEMBER, paths=[f"{house.root}/{path}"], dry_run=True)
+            assert told["refused"] == 0, path
 
 
 async def test_members_name_no_library_elsewhere(house: House) -> None:

@@ -267,6 +267,7 @@ def test_names_in_utc(name: str, expected: str) -> None:
         ("2021-07-10 11.39.25 בערב.png", "2021-07-10"),
         ("2021-07-10 पूर्वाह्न 8.39.25.png", "2021-07-10"),
         ("Trip 2021-07-10 at 1430 Oak St.jpg", "2021-07-10"),
+        ("Poster 2021-07-10 v 2.10.png", "2021-07-10"),
     ],
 )
 def test_names_with_a_day_only(name: str, day: str) -> None:

@@ -98,6 +98,7 @@ def test_built_in(path: bytes) -> None:
             b"$x.jpg",
         ),
         *(b"._.jpg/..jpg"[4:], b"INDEX.jpg", b"download/x.jpg"),
+        *(b"Salzburg.sb-trip-01.jpg", b"a.sb-1f2e3d4c-01.jpg"),
     ],
 )
 def test_media_is_never_built_in(path: bytes) -> None:

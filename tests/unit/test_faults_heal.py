@@ -17,10 +17,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Failing(Files):
-    """Files of which one call fails with an error while one is set."""
+    """Files of which one call fails with an error while one is set; folders of one name are shut."""
 
     def __init__(self, method: str) -> None:
         self.error = 0
+        self.shut = b""
         self.failed = 0
         real = getattr(Files, method)
 
@@ -31,6 +32,11 @@ class Failing(Files):
             return real(self, *args)
 
         setattr(self, method, call)
+
+    def open_dir(self, name: bytes, dir_fd: int) -> int:
+        if name == self.shut:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return super().open_dir(name, dir_fd)
 
 
 async def attention(steering: Steering) -> dict[str, str]:
@@ -68,6 +74,27 @@ async def test_what_failed_and_left_is_gone(tmp_path: Path, method: str) -> None
         house.put("inbox/a.jpg", samples.jpeg(seed=1))
         assert await steering.rest() == "idle"
         assert (await steering.totals())["filed"] == 1
+
+
+async def test_what_failed_and_is_excluded_by_now_or_cannot_be_looked_at(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path)
+    house.files = failing = Failing("open_file")
+    async with house.life() as steering:
+        failing.error = errno.EACCES
+        house.put("inbox/shut/a.jpg", samples.jpeg(seed=1))
+        house.put("inbox/secret/b.jpg", samples.jpeg(seed=2))
+        await steering.rest()
+        assert await steering.totals() == {"failed": 2}
+        failing.error = 0
+        failing.shut = b"shut"
+        house.settings["watch"]["inbox"]["exclude"] = ["secret/"]
+        await steering.call("Reload")
+        last = steering.pipeline.recorder.next_id()
+        assert await steering.rest() == "idle"
+        assert await steering.totals() == {"failed": 1, "ignored": 1}  # the other stays what it was
+        assert steering.pipeline.recorder.next_id() == last + 2
 
 
 # the call, the error, and the code under which `failures` has the file

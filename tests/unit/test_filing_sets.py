@@ -229,3 +229,32 @@ async def test_a_sidecar_that_comes_while_its_picture_is_read_waits_for_that(
         assert await steering.totals() == {"filed": 2, "bytes_filed": len(picture(1)) + len(xmp(1))}
         picture_row, sidecar_row = (await steering.call("History"))["rows"]
         assert picture_row["item"] == sidecar_row["item"] == picture_row["id"]
+
+
+async def test_an_empty_sidecar_beside_a_file_on_its_way_is_looked_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.life() as steering:
+        gate, identifier = anyio.Event(), steering.pipeline.stages.identifier
+        identify, looks = identifier.identify, []
+
+        async def later(batch: Sequence[Settled], *more: Any) -> Identified:
+            if batch[0].members[0].path == b"a.jpg":
+                await gate.wait()
+            else:
+                looks.append(batch)
+            return await identify(batch, *more)
+
+        monkeypatch.setattr(identifier, "identify", later)
+        house.put("inbox/a.jpg", picture(1))
+        await steering.call("Scan")
+        await steering.until(lambda: steering.pipeline.tracker.flying)
+        house.put("inbox/a.xmp", b"")
+        await steering.call("Scan")
+        await steering.until(lambda: steering.pipeline.recorder.tally.files.get("ignored"))
+        for _ in range(3):
+            await steering.call("Scan")
+        assert len(looks) == 1
+        gate.set()
+        await steering.rest()
+        assert await steering.totals() | {"bytes_filed": 0} == {"filed": 1, "ignored": 1, "bytes_filed": 0}

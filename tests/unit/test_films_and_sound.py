@@ -32,7 +32,7 @@ MUSIC = ("The Artist", "The Album", "The Title", 3)
 NO_TAGS = ("", "", "", None)
 
 # Of each sample: the tag and the local time (in UTC) of its date, size, seconds, and tags.
-EXPECTED: dict[str, tuple[str, datetime | None, tuple[int, int] | None, float, tuple[Any, ...]]] = {
+EXPECTED: dict[str, tuple[str, datetime | None, tuple[int, int] | None, float | None, tuple[Any, ...]]] = {
     "mp4": ("movie header", BY_UTC, SIZE, 1.0, NO_TAGS),
     "mov": ("com.apple.quicktime.creationdate", WHEN, SIZE, 1.0, NO_TAGS),
     "m4v": ("movie header", BY_UTC, SIZE, 1.0, NO_TAGS),
@@ -43,6 +43,7 @@ EXPECTED: dict[str, tuple[str, datetime | None, tuple[int, int] | None, float, t
     "mts": ("MDPM", WHEN, SIZE, 0.02, NO_TAGS),
     "mpg": ("", None, SIZE, 0.48, NO_TAGS),
     "wmv": ("ASF creation date", BY_UTC, SIZE, 1.5, PERSON),
+    "ogv": ("content create date", WHEN, SIZE, None, PERSON),
     "mp3": ("", None, None, 0.312, MUSIC),
     "m4a": ("movie header", BY_UTC, None, 1.0, MUSIC),
     "flac": ("", None, None, 1.0, MUSIC),
@@ -105,7 +106,7 @@ def window(data: bytes) -> Any:
     return lambda offset, length: data[offset : offset + length]
 
 
-@pytest.mark.parametrize("name", ["mkv", "avi", "ogg", "wmv", "aiff", "wav", "m4a"])
+@pytest.mark.parametrize("name", ["mkv", "avi", "ogg", "ogv", "wmv", "aiff", "wav", "m4a"])
 def test_a_whole_file_is_told_from_one_without_its_end(name: str) -> None:
     data = SAMPLES[name]()
     assert ends_whole(FORMATS[name], window(data), len(data)) is True
@@ -474,6 +475,21 @@ def test_a_song_that_ends_in_its_first_frame_is_damaged_and_no_more() -> None:
         assert (bool(found.damaged), bool(found.unreadable)) == (is_sound, not is_sound)
 
 
+def test_two_tables_of_keys_are_not_mixed_up() -> None:
+    """As where ffmpeg wrote one, in user data, and ExifTool the other."""
+    dated = samples.mov(creation_date="2021-07-10T20:39:25+0200", content_id="ABC-1", model="Box")
+    others = isobmff._metadata({"zeta": "1", "make": "Acme", "encoder": "Lavf", "eta": "2"})
+    more = isobmff.box("udta", isobmff.full_box("meta", others[8:]))
+    index, keys = dated.rindex(b"moov") - 4, dated.rindex(b"meta") - 4
+    length = int.from_bytes(dated[index : index + 4], "big") + len(more)
+    found = reading(
+        dated[:index] + length.to_bytes(4, "big") + dated[index + 4 : keys] + more + dated[keys:], "a.mov"
+    )
+    assert believed(found)[:2] == ("com.apple.quicktime.creationdate", WHEN)
+    assert (found.content_id, found.make, found.model) == ("ABC-1", "Acme", "Box")
+    assert found.software == "Lavf"
+
+
 # --- Music and memos ---------------------------------------------------------------------------------
 
 
@@ -482,6 +498,7 @@ def test_the_date_of_music_is_no_capture_date() -> None:
         found = reading(SAMPLES[name](), f"a.{name}")
         assert candidate(found, "release date").raw == "2001-01-01"
         assert believed(found) == ("", None, "")
+    assert believed(reading(played.ogv(music=True), "a.ogv")) == ("", None, "")
     copied = reading(SAMPLES["m4a"](), "a.m4a")
     assert believed(copied) == ("movie header", BY_UTC, "low")
 

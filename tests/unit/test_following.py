@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from mediad.errors import NotKnown
-from tests.steering import House, Steering
+from mediad.errors import LibraryOffline, NotKnown
+from mediad.keeping import verify_look
+from tests import samples
+from tests.steering import LIMIT, House, Steering
 from tests.system.once import picture
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +69,52 @@ async def test_a_renamed_file_is_known_after_a_restart(house: House) -> None:
     async with house.life() as steering:
         assert await done(steering, "Date", path.with_name("b.jpg"), set="1999-05-05T00:00:00") == (1, 0)
         assert len(list((house.root / "photos").glob("1999/1999-05-05/*.jpg"))) == 1
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_why_of_a_renamed_file_tells_its_story(house: House, noticed: bool) -> None:
+    async with house.life() as steering:
+        (path,) = await filed(house, steering, "a.jpg")
+        mine = path.with_name("b.jpg")
+        path.rename(mine)
+        if noticed:
+            await steering.call("Scan")
+        (story,) = (await steering.call("Why", path=os.fspath(mine)))["stories"]
+        assert story["source"] == os.fspath(house.root / "inbox" / "a.jpg")
+        assert (story["place"], story["place_state"]) == (os.fspath(mine), "there")
+        house.put("inbox/a.xmp", samples.xmp_sidecar(rating=1))
+        await steering.rest()
+        assert mine.with_suffix(".xmp").exists()
+        with pytest.raises(NotKnown):
+            await steering.call("Why", path=os.fspath(path.parent))
+
+
+async def test_why_waits_for_no_library_that_does_not_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(*_args: object) -> None:
+        asked.set()
+        answer.wait()
+
+    monkeypatch.setattr(verify_look, "read_again", hang)
+    async with house.life() as steering:
+        (path,) = await filed(house, steering, "a.jpg")
+        path.rename(path.with_name("b.jpg"))
+
+        async def go_offline() -> None:
+            await steering.until(asked.is_set)
+            shelves = steering.pipeline.shelves
+            shelves.fault(shelves["photos"], LibraryOffline("hung"))
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(go_offline)
+                with pytest.raises(NotKnown), anyio.fail_after(LIMIT):
+                    await steering.call("Why", path=os.fspath(path.with_name("b.jpg")))
+        finally:
+            answer.set()
 
 
 async def test_all_in_a_renamed_folder_goes_into_trash_and_comes_back(house: House) -> None:

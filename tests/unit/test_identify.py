@@ -11,9 +11,10 @@ import pytest
 
 from mediad.clock import Clock
 from mediad.files import Files, Tree, stat_of
+from mediad.ingest import moves
 from mediad.ingest.identify import Identified, Identifier, Place
 from mediad.media.dates import DateRules
-from mediad.model import Settled, Sighting
+from mediad.model import Result, Settled, Sighting
 from tests import samples
 from tests.crash.scene import Reader
 
@@ -110,3 +111,24 @@ async def test_what_lies_ahead_of_all_that_is_known_is_not_believed(
     found = await stage.identify(stage.seen("a.jpg", picture, 1_600_000_000, rest=1e6))
     taken = found.sets[0].set.principal.taken
     assert (taken is not None) is (NOW + YEAR in (wall, known))
+
+
+async def test_what_is_deleted_while_it_is_hashed_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, offsets = Files.read_into, []
+
+    def read_into(self: Files, fd: int, buffer: memoryview, offset: int) -> int:
+        if len(buffer) == 1 << 20:  # so many are hashed at a time
+            (tmp_path / "a.jpg").unlink(missing_ok=True)
+        offsets.append(offset)
+        return read(self, fd, buffer, offset)
+
+    monkeypatch.setattr(moves, "_LOOK_AFTER", 2 << 20)
+    stage = Stage(tmp_path, Set(NOW))
+    sighting = stage.seen("a.jpg", PICTURE + bytes(8 << 20), 1_600_000_000, rest=1e6)
+    monkeypatch.setattr(Files, "read_into", read_into)
+    found = await stage.identify(sighting)
+    (gone,) = found.unplanned
+    assert (gone.outcome, gone.code) == (Result.GONE, "gone")
+    assert max(offsets) == 1 << 20, "the third MiB is not read"

@@ -36,6 +36,7 @@ def dng_directory(order: str) -> bytes:
     return mark + struct.pack(order + "HIH", 42, 8, 1) + entry + bytes(4)
 
 
+OGG_PAGE = b"OggS\0\2" + bytes(20) + b"\1\x08"  # the first of a stream, with a packet of 8 bytes
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(14)
 ASF_VIDEO = ASF + bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 ASF_AUDIO = ASF + bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
@@ -135,6 +136,8 @@ EBML = b"\x1aE\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82"
         (b"x", b"fLaC\0", "flac"),
         (b"x", b"OggS" + bytes(24) + b"\1vorbis", "ogg"),
         (b"x", b"OggS" + bytes(24) + b"OpusHead", "opus"),
+        (b"x.ogg", OGG_PAGE + b"fishead\0" + OGG_PAGE + b"\x80theora", "ogv"),
+        (b"x.ogv", OGG_PAGE + b"fishead\0" + OGG_PAGE + b"\1vorbis\0", "ogg"),
         (b"x", b"FORM\0\0\0\x10AIFF", "aiff"),
         (b"x", b"FORM\0\0\0\x10ILBM", None),
         (b"x.jpg", b"once upon a time", None),

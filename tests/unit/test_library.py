@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import threading
 import tomllib
 import uuid
 from collections.abc import Callable, Iterator
@@ -217,6 +218,18 @@ def test_a_lock_is_no_link_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("victim")
     assert isinstance(refusal(lock_file, os.fsencode(tmp_path / "lock"), "it"), LibraryReadOnly)
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_lock_that_is_a_fifo_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock")
+    locked = threading.Event()
+
+    def lock() -> None:
+        os.close(lock_file(os.fsencode(tmp_path / "lock"), "it"))
+        locked.set()
+
+    threading.Thread(target=lock, daemon=True).start()
+    assert locked.wait(5.0)
 
 
 def test_a_filesystem_that_does_all(root: Path, opened: Opener) -> None:

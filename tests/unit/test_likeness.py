@@ -6,15 +6,16 @@ import io
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageCms, ImageDraw, ImageFont
 
-from mediad.media.prints import likeness
+from mediad.media.prints import likeness, looks
 from mediad.media.prints.likeness import Look, Print, decode, distance, encode, indexed
-from mediad.media.prints.looks import look
+from mediad.media.prints.looks import look, looks_of
 from tests import samples
 
 SIZE = (320, 240)
@@ -109,6 +110,20 @@ def test_copies_of_another_size_are_alike() -> None:
     assert found is not None
     assert found <= 4
     assert distance(picture(whole), picture(whole)) == 0
+
+
+def test_a_profile_that_changes_nothing_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made ready once, and its pictures are looked at once."""
+    build, once = Mock(wraps=ImageCms.buildTransform), Mock(wraps=look)
+    monkeypatch.setattr(ImageCms, "buildTransform", build)
+    monkeypatch.setattr(looks, "look", once)
+    looks._to_srgb.cache_clear()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for seed in (1, 2):
+        seen = scene(seed)
+        seen.info["icc_profile"] = profile
+        assert looks_of(seen) == (look(seen),)
+    assert (build.call_count, once.call_count) == (1, 2)
 
 
 @pytest.mark.parametrize(

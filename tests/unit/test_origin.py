@@ -56,6 +56,9 @@ PNG = Reading("png", "photo")
         ("PXL_20220724_210650210.jpg", "camera"),
         ("DSC_0238.JPG", "camera"),
         ("Scandinavia.jpg", ""),
+        ("photo-2023-07-06-12-34-56.jpg", ""),
+        ("Our WhatsApp party 2023-07-06.jpg", ""),
+        ("IMG20230706_12345678.jpg", "camera"),
         ("holiday.jpg", ""),
         ("", ""),
     ],
@@ -95,6 +98,7 @@ def test_films_by_name(name: str, expected: str) -> None:
         ("audio_2020-01-02_12-00-00.ogg", "telegram"),
         ("signal-2020-01-02-12-00-00-123.m4a", "signal"),
         ("Scan to the horizon.mp3", ""),
+        ("audio_2020-01-02_12-00-00.wav", ""),
         ("Screenshot.mp3", ""),
     ],
 )

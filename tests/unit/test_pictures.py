@@ -18,6 +18,7 @@ from mediad.media.formats import FORMATS
 from mediad.media.found import Found
 from mediad.media.pictures import flir, images, png
 from mediad.media.pictures import heif as heif_reader
+from mediad.media.pictures.raw_canon import read_crw
 from mediad.media.pictures.readers import READERS
 from mediad.media.read import read
 from mediad.media.reading import Candidate, File, Reading
@@ -372,6 +373,24 @@ def test_cameras_older_than_exif(marker: int, data: bytes, tag: str, moment: str
     assert dated(reading(whole), tag).moment == datetime.fromisoformat(moment)
     for cut in range(0, len(data), 7):
         assert reading(with_segment(marker, data[:cut])).unreadable == ""
+
+
+def test_heaps_that_hold_each_other_cost_little() -> None:
+    """Two heaps that are the whole of the same again, and hundreds of dates."""
+    dates = struct.pack("<IiI", 1_000_000_000, 0, 0)
+    length = len(dates) + 2 + 500 * 10 + 4
+    entries = 2 * struct.pack("<HII", 0x2800, length, 0) + 498 * struct.pack("<HII", 0x180E, 12, 0)
+    heap = dates + struct.pack("<H", 500) + entries + struct.pack("<I", len(dates))
+    reads: list[int] = []
+
+    def fetch(offset: int, wanted: int) -> bytes:
+        reads.append(wanted)
+        return whole[offset : offset + wanted]
+
+    whole = struct.pack("<2sI8s12x", b"II", 26, b"HEAPJPGM") + heap
+    found = read_crw(fetch, len(whole))
+    assert len(found.candidates) == 1
+    assert len(reads) < 10_000
 
 
 def seft() -> bytes:

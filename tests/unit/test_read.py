@@ -159,11 +159,20 @@ def test_png_texts() -> None:
     assert dated(found, "png:tIME").utc
 
 
-def test_the_weekday_of_a_creation_time_is_in_any_language() -> None:
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("Sa 10 Jul 2021 20:39:25 +0200", 120),
+        ("July 10 2021 20:39:25 +0200", 120),
+        ("Sat, 10 Jul 2021 20:39:25 GMT", 0),
+        ("Sat Jul 10 20:39:25 2021", None),
+    ],
+)
+def test_the_weekday_of_a_creation_time_is_in_any_language(text: str, offset: int | None) -> None:
     info = PngImagePlugin.PngInfo()
-    info.add_text("Creation Time", "Sa 10 Jul 2021 20:39:25 +0200")
+    info.add_text("Creation Time", text)
     created = dated(reading(png_with(info)), "png:Creation Time")
-    assert (created.moment, created.offset_minutes) == (WHEN, 120)
+    assert (created.moment, created.offset_minutes) == (WHEN, offset)
 
 
 def test_exif_as_imagemagick_keeps_it_in_png() -> None:

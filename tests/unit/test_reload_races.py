@@ -200,6 +200,26 @@ async def test_two_libraries_swap_their_names(house: House) -> None:
         assert library(house, "films") == {}
 
 
+async def test_one_whose_disk_is_away_swaps_its_name_once_that_is_there(house: House) -> None:
+    house.settings["library"]["films"] = {"path": folder(house, "films"), "min_free": "0"}
+    house.settings["watch"]["inbox"]["library"] = "photos"
+    async with house.life() as steering:
+        assert await steering.rest() == "idle"
+    (house.root / "films").rename(house.root / "away")
+    folder(house, "films")  # what it is mounted on
+    libraries = house.settings["library"]
+    libraries["films"], libraries["photos"] = libraries["photos"], libraries["films"]
+    async with house.life() as steering:
+        shelves = steering.pipeline.shelves
+        await steering.until(lambda: shelves["films"].online)
+        await shelves.look(shelves["photos"])
+        assert "its marker .mediad/library.toml is missing" in shelves["photos"].error
+        (house.root / "films").rmdir()
+        (house.root / "away").rename(house.root / "films")
+        await shelves.look(shelves["photos"])
+        assert shelves["photos"].online
+
+
 async def test_another_disk_in_a_librarys_place_is_no_swap(house: House) -> None:
     house.settings["library"]["films"] = {"path": folder(house, "films"), "min_free": "0"}
     house.settings["watch"]["inbox"]["library"] = "photos"

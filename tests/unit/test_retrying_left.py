@@ -128,15 +128,47 @@ async def test_a_duplicate_is_taken_again_if_it_is_named_itself(house: House) ->
 
 
 @pytest.mark.anyio
-async def test_what_an_import_brought_is_named_to_import(house: House) -> None:
-    (house.root / "card").mkdir()
-    path = house.root / "card/a.jpg"
-    path.write_bytes(picture(1))
+async def test_what_an_import_brought_is_imported_again_once_it_was_named(house: House) -> None:
+    house.clock.ahead = 3600.0
+    house.put("card/a.jpg", picture(1))
+    house.put("card/b.jpg", picture(2))
+    card = os.fspath(house.root / "card")
     async with house.life() as steering:
-        await steering.call("Import", paths=[os.fspath(path.parent)])
-        await undone(house, steering)
-        (told,) = (await steering.call("Retry", paths=[os.fspath(path)]))["files"]
-        assert (told["retried"], told["reason"]) == (False, "name it to mediactl import")
+        await steering.call("Import", paths=[card])
+        batch = (await steering.call("Undo"))["batch"]
+        refused = (await steering.call("Import", paths=[card]))["not_taken"]
+        assert len(refused) == 2
+        assert "mediactl retry lets the next import take it" in refused[0]["reason"]
+        for dry_run, known in ((True, 2), (False, 2), (False, 2)):
+            told = (await steering.call("Retry", paths=[card], dry_run=dry_run))["files"]
+            assert len(told) == known
+            assert {(one["retried"], one["reason"]) for one in told} == {
+                (True, "by the next mediactl import of it")
+            }
+            if dry_run:
+                assert (await steering.call("Import", paths=[card]))["filed"] == 0
+        assert (await steering.totals()) == {"ignored": 2}
+        redone = (await steering.call("Undo", ids=[batch]))["batch"]
+        assert library(house) == {"a.jpg", "b.jpg"}
+        await steering.call("Undo", ids=[redone])
+        assert (await steering.call("Import", paths=[card]))["filed"] == 0, "it was taken back once more"
+        await steering.call("Retry", paths=[f"{card}/a.jpg"])
+        assert (await steering.call("Import", paths=[card]))["filed"] == 1
+        assert library(house) == {"a.jpg"}
+        totals = await steering.totals()
+        assert (totals["filed"], totals["ignored"]) == (1, 1)
+
+
+@pytest.mark.anyio
+async def test_what_was_trashed_and_came_from_an_import(house: House) -> None:
+    house.clock.ahead = 3600.0
+    house.put("card/a.jpg", picture(1))
+    card = os.fspath(house.root / "card")
+    async with house.life() as steering:
+        await steering.call("Import", paths=[card])
+        await undone(house, steering, "deleted")
+        (told,) = (await steering.call("Retry", paths=[card]))["files"]
+        assert (told["retried"], "duplicates.deleted" in told["reason"]) == (False, True)
 
 
 # --- The questions -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reads films: MP4, MOV, M4V, 3GP, AVI, MKV, WebM, MTS, MPG, WMV. Runs in workers.
+"""Reads films: MP4, MOV, M4V, 3GP, AVI, MKV, WebM, MTS, MPG, WMV, OGV. Runs in workers.
 
 libmediainfo reads them all; what it leaves out is read by boxes (`isobmff`) and chunks (`riff`).
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mediad.media.films import avchd, isobmff, mediainfo, riff
+from mediad.media.films import avchd, isobmff, keys, mediainfo, riff
 from mediad.media.films.audio import published
 from mediad.media.films.makers import maker_in
 from mediad.media.films.mediainfo import Told, text
@@ -40,6 +40,7 @@ def read_isobmff(window: Window, size: int) -> Found:
     lies = isobmff.true_counts(window, size)
     told, found = _begin(window, size, most=mediainfo.MOST_OF_INDEX, corrections=lies)
     found.problem = found.problem or ("its index is broken" if lies else "")
+    keys.read_keys(window, size, found)
     _header(told, "movie header", found)
     title = text(told.general, "Title_More")
     if not found.make and title and maker_in(title[:16].encode()):
@@ -76,6 +77,14 @@ def read_asf(window: Window, size: int) -> Found:
     return found
 
 
+def read_ogg(window: Window, size: int) -> Found:
+    """Tags, dimensions and a date tag of an Ogg with pictures in it; music has that of its release."""
+    found = _begin(window, size)[1]
+    if found.album or found.track:
+        published(found)
+    return found
+
+
 def read_stream(window: Window, size: int) -> Found:
     """Dates, camera and dimensions of an MPEG stream; those of AVCHD have a date in their pictures."""
     told, found = _begin(window, size, recorded_tag="MDPM")
@@ -102,6 +111,7 @@ READERS: dict[str, Callable[[Window, int], Found]] = {
     **dict.fromkeys(("mts", "mpg"), read_stream),
     "avi": read_avi,
     "wmv": read_asf,
+    "ogv": read_ogg,
 }
 """The reader of each format."""
 
@@ -118,9 +128,9 @@ def _begin(
     told, found = mediainfo.tell(window, size, most=most, corrections=corrections), Found()
     mediainfo.fill(told, found)
     extra = told.extra
-    created = text(extra, _KEYS + "creationdate") or text(extra, "com.apple.quicktime.creationdate")
+    created = text(extra, _KEYS + "creationdate") or text(extra, keys.CREATED)
     if created:
-        found.candidates.append(iso_candidate("quicktime", "com.apple.quicktime.creationdate", created))
+        found.candidates.append(iso_candidate("quicktime", keys.CREATED, created))
     recorded = text(told.general, "Recorded_Date")
     if recorded and recorded != created:
         found.candidates.append(iso_candidate("quicktime", recorded_tag, recorded))

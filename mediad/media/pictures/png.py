@@ -20,7 +20,8 @@ _MOST_TEXT = 4 << 20  # bytes of all texts of a file that are unpacked and looke
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _READ = _TEXTS | {b"IHDR", b"eXIf", b"tIME"}
 _MOST_DATES = 32
-_WEEKDAY = re.compile(r"^\s*[^\W\d_]+\.?,?\s+(?=\d)")  # in whatever language, and nobody needs it
+_WEEKDAY = re.compile(r"^\s*[^\W\d_]+\.?,?\s+(?=\d)")  # in whatever language
+_UTC = re.compile(r"\+0000|\b(?:UTC?|GMT|Z)\b")
 _NOT_FOUND = "no picture in it"
 
 
@@ -156,11 +157,12 @@ def _creation_time(text: str) -> Candidate:
     if candidate.moment is None:
         from email.utils import parsedate_tz  # loaded only here, since it is slow to load
 
-        parsed = parsedate_tz(_WEEKDAY.sub("", text))
+        # As it is, since what stands in front may be the month: "Jan 31 2024 13:05:22 +0100".
+        parsed = parsedate_tz(text) or parsedate_tz(_WEEKDAY.sub("", text))
         if parsed is not None:
             iso = "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*parsed[:6])
             read = iso_candidate("exif", "png:Creation Time", iso)
-            zone = parsed[9]
+            zone = parsed[9] or (0 if _UTC.search(text) else None)  # 0 also stands for none
             offset = None if zone is None or abs(zone) > 14 * 3600 else zone // 60
             return Candidate("exif", read.tag, candidate.raw, read.moment, offset)
     return candidate

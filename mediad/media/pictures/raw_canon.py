@@ -22,7 +22,7 @@ _LONGEST = 1 << 20
 
 _MAKE_MODEL, _IMAGE_INFO, _CAPTURED = 0x080A, 0x1810, 0x180E
 _IN_ENTRY, _HEAPS = 0x4000, (0x2800, 0x3000)
-_MOST_HEAPS, _MOST_ENTRIES = 64, 500
+_MOST_HEAPS, _MOST_ENTRIES = 16, 500  # real files have eight and a few dozen
 _ZONE_KNOWN = 0x80000000
 _WIDEST_OFFSET = 14 * 60
 _ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
@@ -74,7 +74,7 @@ def _record(order: str, kind: int, data: bytes, found: Found) -> None:
     elif kind == _IMAGE_INFO and len(data) >= 16:
         found.width, found.height, _, turned = struct.unpack_from(order + "IIIi", data)
         found.orientation = _ORIENTATIONS.get(turned % 360)
-    elif kind == _CAPTURED and len(data) >= 12:
+    elif kind == _CAPTURED and len(data) >= 12 and not found.candidates:
         found.candidates.append(_captured(*struct.unpack_from(order + "IiI", data)))
     else:
         return

@@ -27,6 +27,7 @@ DEMUXERS = {
     "avi": "avi",
     "mts": "mpegts",
     "mpg": "mpeg",
+    "ogv": "ogg",
     "jxl": "jpegxl_pipe",
 }
 """ffmpeg's name for what reads a format; what is not in it is not handed to ffmpeg."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import replace
 
 import imagehash
 import numpy
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from mediad.media.prints.likeness import SHOWN, SIDE, Look
 
@@ -15,7 +16,9 @@ _WORKING = 256
 """Pixels of a side, more than which says nothing to any of the hashes."""
 
 _LONGEST_PROFILE = 4 << 20
+_MOST_PROFILES = 4  # that are remembered; nearly all pictures have one of a few
 _EQUAL_COLOUR = 1  # levels
+_EQUAL = 2  # levels of a pixel, by which two of the many profiles of sRGB differ
 _FIELDS = 4  # rows and columns of colour
 _FINE = 64  # of brightness, for detail
 _COARSE = 16  # and for contrast
@@ -54,10 +57,10 @@ def looks_of(picture: Image.Image) -> tuple[Look, ...]:
 
     Of its copies, some are made by programs that keep the values, others by such as bring them to sRGB.
     """
-    stands = look(picture)
-    profile = picture.info.get("icc_profile")
-    shown = _in_srgb(_working_size(picture), profile) if isinstance(profile, bytes) else None
-    if shown is None:
+    working, profile = _working_size(picture), picture.info.get("icc_profile")
+    stands = look(working)
+    shown = _in_srgb(working, profile) if isinstance(profile, bytes) else None
+    if shown is None or _is_equal(working, shown):
         return (stands,)
     shows = replace(look(shown), at=SHOWN)
     same = max(abs(a - b) for a, b in zip(stands.colours, shows.colours, strict=True)) <= _EQUAL_COLOUR
@@ -66,13 +69,23 @@ def looks_of(picture: Image.Image) -> tuple[Look, ...]:
 
 def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
     """A picture by its colour profile; None where that is broken or not of RGB: viewers pass it over, too."""
-    if len(profile) > _LONGEST_PROFILE:
-        return None
+    transform = _to_srgb(profile) if len(profile) <= _LONGEST_PROFILE and picture.mode == "RGB" else None
+    return None if transform is None else ImageCms.applyTransform(picture, transform)
+
+
+@functools.lru_cache(_MOST_PROFILES)
+def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """What a profile makes of RGB, remembered: it takes as long to make as a look; None as of `_in_srgb`."""
     try:
         wide, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(picture, wide, srgb)
+        return ImageCms.buildTransform(wide, srgb, "RGB", "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
+
+
+def _is_equal(a: Image.Image, b: Image.Image) -> bool:
+    """Whether no pixel differs by more than one could see."""
+    return int(numpy.asarray(ImageChops.difference(a, b)).max()) <= _EQUAL
 
 
 def _working_size(picture: Image.Image) -> Image.Image:
