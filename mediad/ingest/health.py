@@ -94,7 +94,10 @@ class Health:
     def _look_at(self, name: str, served: Served, now: float) -> float | None:
         """Since when one of its lanes hangs; None if none does."""
         found: float | None = None
-        done = sum(meter.done for (root, _), meter in list(self._tracker.progress.items()) if root == name)
+        # Threads enter files meanwhile. Only a copy comes about in one piece; a list of items may not, since
+        # the garbage collector can run in its midst, and another thread with that.
+        meters = self._tracker.progress.copy()
+        done = sum(meter.done for (root, _), meter in meters.items() if root == name)
         for lane in served.lanes:
             state = (lane.progressed, done)
             seen = self._seen.get(lane)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -179,3 +180,24 @@ def test_work_that_ends_and_begins_counts_from_its_beginning(ward: Ward) -> None
     lane.busy = True
     ward.after(HUNG - 1)
     assert ward.told == []
+
+
+def test_files_come_while_it_looks() -> None:
+    """As other threads enter them, which may run whenever the garbage collector does."""
+    ward = Ward()
+    progress = ward.tracker.progress
+
+    def come(*_: object) -> None:
+        progress["inbox", b"%d" % len(progress)] = Meter("hashing", 1)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(come)
+    try:
+        gc.set_threshold(1)
+        for _ in range(100):
+            come()
+        ward.health.look()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(come)
+    assert len(progress) > 100
