@@ -89,7 +89,7 @@ def test_the_event_queue_overflows(tmp_path: Path) -> None:
             for number in range(count):
                 name = f"{number % 200:03}/{number:05}"
                 if number % 100:
-                    daemon.put(f"{name}.txt", b"note")
+                    daemon.put(f"{name}.dat", b"note")
                 else:
                     daemon.put(f"{name}.jpg", next(contents))
         daemon.wait_for_count("filed", count // 100, 200)
