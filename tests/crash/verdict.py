@@ -69,8 +69,7 @@ def wrong(scene: Scene, failed: str = "", doubled: Collection[bytes] = ()) -> li
     then = before(scene, (*doubled, KNOWN) if unread else doubled)
     return [
         *invariants.wrong(then, now),
-        # what could not be read when its sidecar could gets that beside it later, as a set's late companion
-        *as_expected(scene, now, unread=unread, unseen=failed in ("stat_at", "open_file", "read_into")),
+        *as_expected(scene, now, unread=unread, unseen=failed in ("stat_at", "open_file")),
     ]
 
 
