@@ -70,9 +70,19 @@ LIBRARY: dict[int, Meaning] = {
 }
 
 
+_OF_CHANGES = frozenset({errno.EROFS, errno.EXDEV, errno.EMLINK})
+READING = {number: meaning for number, meaning in SOURCE.items() if number not in _OF_CHANGES}
+"""The others refuse changes only; where reading meets with one all the same, that may pass."""
+
+
 def source_error(error: OSError, path: bytes) -> MediadError:
     """What an OSError on a file of a watch means to the pipeline."""
     return _classified(error, path, SOURCE)
+
+
+def reading_error(error: OSError, path: bytes) -> MediadError:
+    """What an OSError means where a file of a watch was only to be read."""
+    return _classified(error, path, READING)
 
 
 def library_error(error: OSError, path: bytes) -> MediadError:

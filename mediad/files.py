@@ -20,6 +20,7 @@ from typing import Self
 from mediad.errors import SourceChanged
 from mediad.faults import EXHAUSTED as EXHAUSTED
 from mediad.faults import library_error as library_error
+from mediad.faults import reading_error as reading_error
 from mediad.faults import source_error as source_error
 from mediad.faults import system_error as system_error
 from mediad.model import FileType, Stat

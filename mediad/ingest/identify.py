@@ -18,7 +18,7 @@ import anyio.to_thread
 from mediad.behalf import BARRED, Barred
 from mediad.clock import Clock
 from mediad.errors import Exhausted, InputOutput, MediadError, SourceChanged, SourceGone, printable
-from mediad.files import Dirs, Files, Tree, file_type, source_error, stat_of
+from mediad.files import Dirs, Files, Tree, file_type, reading_error, stat_of
 from mediad.ingest.meter import Meter
 from mediad.ingest.moves import digest_of, never, while_named
 from mediad.media import companions, siblings, together
@@ -287,7 +287,7 @@ class Identifier:
 
     @staticmethod
     def _failed(sighting: Sighting, error: OSError | MediadError) -> Unplanned:
-        mine = error if isinstance(error, MediadError) else source_error(error, sighting.path)
+        mine = error if isinstance(error, MediadError) else reading_error(error, sighting.path)
         if isinstance(mine, SourceGone):
             return Unplanned(
                 sighting, Result.GONE, "gone", f"left the watch before it was taken: {mine.message}"

@@ -97,6 +97,35 @@ async def test_what_failed_and_is_excluded_by_now_or_cannot_be_looked_at(
         assert steering.pipeline.recorder.next_id() == last + 2
 
 
+class SidecarsFail(Files):
+    """Files of which no sidecar can be read while an error is set."""
+
+    error = 0
+
+    def read_into(self, fd: int, buffer: memoryview, offset: int) -> int:
+        if self.error and os.readlink(f"/proc/self/fd/{fd}").endswith(".xmp"):
+            raise OSError(self.error, os.strerror(self.error))
+        return super().read_into(fd, buffer, offset)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EROFS, errno.EXDEV])
+async def test_a_set_waits_for_what_may_be_read_later(tmp_path: Path, error: int) -> None:
+    house = House(tmp_path)
+    house.files = failing = SidecarsFail()
+    async with house.life() as steering:
+        failing.error = error
+        house.put("inbox/a.jpg", samples.jpeg(seed=1))
+        house.put("inbox/a.xmp", samples.xmp_sidecar(rating=1))
+        await steering.rest()
+        assert await steering.totals() == {"failed": 2}
+        failing.error = 0
+        await steering.call("Retry")
+        assert await steering.rest() == "idle"
+        assert (await steering.totals())["filed"] == 2
+        rows = (await steering.call("History"))["rows"]
+        assert len({row["item"] for row in rows if row["outcome"] == "filed"}) == 1
+
+
 # the call, the error, and the code under which `failures` has the file
 FAILED = [
     ("link", errno.ENAMETOOLONG, "not-storable"),

@@ -11,7 +11,7 @@ import pytest
 
 from mediad import errors
 from mediad.errors import MediadError, SourceChanged
-from mediad.files import Dirs, Files, copy_content, copy_metadata, library_error, source_error
+from mediad.files import Dirs, Files, copy_content, copy_metadata, library_error, reading_error, source_error
 from tests.trees import tree
 
 CONTENT = bytes(range(256)) * 40000  # more than one chunk of either way to copy
@@ -183,6 +183,9 @@ def test_making_directories(tmp_path: Path) -> None:
         (source_error, errno.EXDEV, errors.CannotLink),
         (source_error, errno.EIO, errors.InputOutput),
         (source_error, errno.EMFILE, errors.Exhausted),
+        (reading_error, errno.EACCES, errors.NotPermitted),
+        (reading_error, errno.EROFS, errors.InputOutput),
+        (reading_error, errno.EXDEV, errors.InputOutput),
         (library_error, errno.EEXIST, errors.NameTaken),
         (library_error, errno.ENOSPC, errors.LibraryFull),
         (library_error, errno.EDQUOT, errors.LibraryFull),
