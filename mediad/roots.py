@@ -146,16 +146,22 @@ class Findings:
 
 
 def look_over(config: Config) -> Findings:
-    """`check_system` and `system_warnings`. Blocks, for a few seconds at most."""
+    """`check_system` and `system_warnings`, and what these raise. Blocks, for a few seconds at most."""
     found = Findings()
+    failed: list[Exception] = []
 
     def look() -> None:
-        found.problems = check_system(config)
-        found.warnings = system_warnings(config)
+        try:
+            found.problems = check_system(config)
+            found.warnings = system_warnings(config)
+        except Exception as error:  # noqa: BLE001 - else the configuration would pass unchecked
+            failed.append(error)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(_LIMIT)
+    if failed:
+        raise failed[0]
     if not thread.is_alive():
         return found
     silent = "a folder does not answer (a dead mount?), so the folders could not be checked"
@@ -212,16 +218,22 @@ def system_warnings(config: Config) -> list[str]:
     """What is allowed and still unwise: `move` on a folder that a synchroniser keeps, `hardlink` between
     filesystems.
     """
-    unwise = {"move": _moved_from_keeper, "hardlink": _linked_across, "copy": _nothing_unwise}
     return [
         _problem(config, f"watch.{watch.name}.action", what)
         for watch in config.watches.values()
         if watch.path
-        for what in unwise[watch.action](config, watch)
+        for what in _unwise(config, watch)
     ]
 
 
-def _moved_from_keeper(_: Config, watch: Watch) -> Iterator[str]:
+def _unwise(config: Config, watch: Watch) -> Iterator[str]:
+    if watch.action == "move":
+        yield from _moved_from_keeper(watch)
+    elif watch.action == "hardlink":
+        yield from _linked_across(config, watch)
+
+
+def _moved_from_keeper(watch: Watch) -> Iterator[str]:
     harm = 'so that "move" deletes on the other devices too; "copy" does not'
     if keeper := synchroniser(watch.path):
         yield f"{keeper} keeps this folder, {harm}"
@@ -237,10 +249,6 @@ def _linked_across(config: Config, watch: Watch) -> Iterator[str]:
         if here and there and here.st_dev != there.st_dev:
             what = f'library "{name}" lies on another filesystem'
             yield f'{what}, so that "hardlink" fails for every file; "copy" or "move" is allowed'
-
-
-def _nothing_unwise(_: Config, __: Watch) -> Iterator[str]:
-    yield from ()
 
 
 def _placed(config: Config) -> list[Root]:

@@ -23,7 +23,7 @@ DATE_SOURCES = ("exif", "quicktime", "xmp", "takeout", "filename")
 HOOK_EVENTS = ("quarantined", "offline", "full", "changed")
 MATCH_KEYS = ("watch", "path", "name", "kind", "origin", "camera")
 
-_ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*/")
+_ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*/|^\*/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,10 @@ class Rule:
     def matches(self, subject: Mapping[str, str]) -> bool:
         """True if every glob's key fits `subject` (by `MATCH_KEYS`; a missing one is ""), case aside.
 
-        In `path`, which is the file's path below its watch, `*` also crosses folders, `**/` also stands for
-        none, and a slash at the beginning for the watch.
+        In `path`, which is the file's path below its watch, `*` also crosses folders, `**/`, and `*/` at the
+        beginning, also stand for none, and a slash at the beginning for the watch.
         """
-        return all(
-            _any_fits(globs, text) or (key == "path" and _any_fits(globs, "/" + text))
-            for key, globs in self.match
-            for text in [subject.get(key, "")]
-        )
+        return all(_any_fits(globs, subject.get(key, "")) for key, globs in self.match)
 
     def may_match_watch(self, name: str) -> bool:
         """True if files of the watch `name` can fit."""
@@ -225,6 +221,7 @@ def _any_fits(globs: tuple[str, ...], text: str) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _pattern(glob: str) -> re.Pattern[str]:
-    """A glob, case aside, whose `**/` also stand for no folder."""
-    parts = [translate(part)[:-2] for part in _ANY_FOLDERS.split(glob.casefold())]  # without their ends
+    """A glob, case aside, as `Rule.matches` has it."""
+    first, *others = _ANY_FOLDERS.split(glob.casefold())
+    parts = [translate(part)[:-2] for part in (first.removeprefix("/"), *others)]  # without their ends
     return re.compile("(?s:.*/)?".join(parts) + r"\Z")

@@ -301,7 +301,7 @@ class Pipeline:
                 self._recall(served)
         for name in names:
             self.events.publish("pause", name=name)
-            log.info("%s paused", f"{name} is" if name else "everything is")
+            log.info("%s is paused", name or "everything")
         self._nudge()
 
     def _recall(self, served: Served) -> None:

@@ -256,11 +256,11 @@ class Recorder:
         for job in group.going:
             for task in job.tasks:
                 outcome = task.outcome
-                if task.lingers:
-                    seen = task.step.identity.sighting
-                    count = self.lingering.get(seen.watch, (0, b""))[0] + 1
-                    self.lingering[seen.watch] = count, self._root(seen.root) + b"/" + seen.place
                 sighting = task.step.identity.sighting
+                if task.lingers:
+                    count = self.lingering.get(sighting.watch, (0, b""))[0] + 1
+                    path = self._root(sighting.root) + b"/" + sighting.place
+                    self.lingering[sighting.watch] = count, path
                 reason = _told(task, outcome)[1]
                 failing = self._is_news(sighting, outcome, reason)
                 loud = failing or outcome is Result.QUARANTINED or (task.note and task.removes)

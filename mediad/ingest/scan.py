@@ -11,6 +11,7 @@ import errno
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from stat import S_ISDIR
 
 from mediad.exclude import Excluder
 from mediad.files import Dirs, Tree, file_type, stat_of
@@ -172,7 +173,7 @@ class _Walk:
         except OSError as error:
             self.report.errors.append((path, error.strerror or str(error)))
             return False
-        if result.st_mode & 0o170000 == 0o040000:
+        if S_ISDIR(result.st_mode):
             return not self.folder.excluder.reason(path, True)
         if _OURS.fullmatch(name):
             return False
@@ -217,7 +218,7 @@ def _stem(path: bytes) -> bytes:
 def _is_away(dirs: Dirs, path: bytes) -> bool:
     try:
         directory, name = dirs.parent(path)
-        return dirs.files.stat_at(name, directory).st_mode & 0o170000 == 0o040000
+        return S_ISDIR(dirs.files.stat_at(name, directory).st_mode)
     except OSError as error:
         return error.errno in _AWAY
 

@@ -91,8 +91,8 @@ class _Trail:
             wanted: dict[_Kind, list[bytes]] = {}
             for seen in strays:
                 wanted.setdefault((seen.stat.size, seen.stat.mtime_ns), []).append(seen.path)
-            followed, after = False, 0 if wanted else -1
-            while after >= 0:
+            followed, after = False, 0
+            while after >= 0 and any(wanted.values()):
                 page = functools.partial(
                     strayed.like, library=self._row, sizes={size for size, _ in wanted}, after=after
                 )

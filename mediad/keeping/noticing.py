@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 
-import apsw
-
 from mediad.files import library_error
 from mediad.ingest import witnesses
 from mediad.ingest.pipeline import Pipeline
 from mediad.ingest.roster import library_folder
 from mediad.ingest.shelf import Shelf
-from mediad.store.verifying import in_hand
+from mediad.store.verifying import in_hand_since
 
 _A_WHILE = 600_000_000  # microseconds; a step may take so long
 
@@ -23,18 +21,10 @@ async def notice(pipeline: Pipeline, shelf: Shelf) -> None:
     if library is None or shelf.leaving or not (shelf.admitted and shelf.readable):
         return
     folder = library_folder(library.tree, pipeline.clock)
-    ours = functools.partial(_ours, since=pipeline.clock.micros() - _A_WHILE)
+    ours = functools.partial(in_hand_since, since=pipeline.clock.micros() - _A_WHILE)
     stopping = pipeline.stages.stopping
     try:
         await witnesses.index(folder, shelf.id, pipeline.database, pipeline.clock, stopping, passed_over=ours)
     except OSError as error:
         if shelf.library is library:
             pipeline.shelves.fault(shelf, library_error(error, library.tree.root))
-
-
-def _ours(connection: apsw.Connection, library: int, path: bytes, since: int) -> bool:
-    """Is something being done with what lies at this path, or has it been taken away just now?"""
-    row = connection.execute(
-        "SELECT 1 FROM step WHERE origin = ? AND source = ? AND time >= ? LIMIT 1", (library, path, since)
-    ).fetchone()
-    return row is not None or in_hand(connection, library, path)

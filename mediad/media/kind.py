@@ -221,7 +221,10 @@ def _asf(head: bytes, name: bytes) -> str:
 
 
 def _first_packet(head: bytes) -> tuple[int, int]:
-    """MPEG-2 packets of 188 bytes, or of 192 with a time stamp in front (BDAV), each led by 0x47."""
+    """Where the first MPEG-2 packet starts and how far it is to the next; both are 0 if it is none.
+
+    Packets have 188 bytes, or 192 with a time stamp in front (BDAV), and 0x47 leads each.
+    """
     for offset, stride in ((0, 188), (4, 192)):
         marks = head[offset:HEAD_BYTES:stride][:8]
         if len(marks) >= 4 and marks.count(0x47) == len(marks):

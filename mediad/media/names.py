@@ -176,9 +176,8 @@ def _timed(match: re.Match[str], stem: str, doubt: str = "") -> Candidate | None
     parts = match.groupdict()
     behind, zone = _BEHIND.match(stem, match.end()), _ZONE.match(stem, match.end())
     if parts.get("ts") == "" and behind is not None and not behind["unknown"]:
-        behind = (
-            None  # hours run together with minutes are of the whole day: "123456_PM" has somebody's initials
-        )
+        # Hours run together with minutes are of the whole day: "123456_PM" has somebody's initials.
+        behind = None
     half = _half(parts) or (_half(behind.groupdict()) if behind is not None else "")
     moment = _moment(parts, half)
     is_unknown = parts.get("between") or (behind is not None and behind["unknown"])

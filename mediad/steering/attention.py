@@ -127,8 +127,8 @@ def _files(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
     imports = min(pipeline.recorder.tally.imports, failed)
     if count := failed - imports:
         yield "failed", f"{_files_text(count)} could not be taken; tried again by itself", "mediactl failures"
-    if count := imports:
-        text = f"{_files_text(count)} of imports could not be taken; only another import tries again"
+    if imports:
+        text = f"{_files_text(imports)} of imports could not be taken; only another import tries again"
         yield "import-failed", text, "mediactl failures"
     for name, (count, last) in pipeline.recorder.lingering.items():
         if name in pipeline.serving:

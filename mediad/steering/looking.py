@@ -75,17 +75,17 @@ def other_names(path: bytes, roots: Sequence[bytes]) -> list[bytes]:
 
 
 def known_name(path: bytes, roots: Sequence[bytes]) -> bytes:
-    """An absolute path by its name below one of the roots; the path, where it does not lead there; blocks."""
-    plain = plain_name(path)
-    if any(is_below(plain, root) for root in roots):
-        return plain
-    return next(
-        (name for name in other_names(plain, roots) if any(is_below(name, root) for root in roots)), path
-    )
+    """A plain path by its name below one of the roots; the path, where it does not lead there; blocks."""
+
+    def is_known(name: bytes) -> bool:
+        return any(is_below(name, root) for root in roots)
+
+    return path if is_known(path) else next(filter(is_known, other_names(path, roots)), path)
 
 
 def plain_name(path: bytes) -> bytes:
     """An absolute path without dots and doubled slashes; links are not looked at."""
+    # Two slashes at its beginning are kept by normpath.
     return b"/" + os.path.normpath(path).lstrip(b"/")
 
 

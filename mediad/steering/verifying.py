@@ -18,7 +18,7 @@ from mediad.ingest.shelf import Shelf
 from mediad.keeping.following import follow
 from mediad.keeping.verify import Inspection
 from mediad.keeping.verify_look import STATES, Checked
-from mediad.steering.looking import other_names, within_limit
+from mediad.steering.looking import is_below, other_names, within_limit
 from mediad.store import verifying
 from mediad.store.verifying import OK
 
@@ -38,7 +38,7 @@ class Verification:
     """One call.
 
     Args:
-        paths: absolute; none for all libraries.
+        paths: absolute, without dots; none for all libraries.
     """
 
     def __init__(self, pipeline: Pipeline, call: Call, reply: Reply, paths: Sequence[bytes]) -> None:
@@ -92,12 +92,11 @@ class Verification:
 
     async def _part(self, path: bytes) -> _Part:
         """The library that a path lies in, and where in it."""
-        plain = os.path.normpath(path)  # noqa: ASYNC240 - text only
         roots = {os.fsencode(shelf.settings.path): shelf for shelf in self._pipeline.shelves}
-        others: list[bytes] = await within_limit(lambda: other_names(plain, list(roots)), [])
-        for name in (plain, *others):
+        others: list[bytes] = await within_limit(lambda: other_names(path, list(roots)), [])
+        for name in (path, *others):
             for root, shelf in roots.items():
-                if name != root and not name.startswith(root.rstrip(b"/") + b"/"):
+                if not is_below(name, root):
                     continue
                 if not shelf.readable:
                     why = f"library {shelf.settings.name} is {shelf.state}"

@@ -15,7 +15,7 @@ from mediad.layout import camera
 from mediad.shell import word
 from mediad.steering.evidence import Evidence
 from mediad.steering.fields import local_text
-from mediad.steering.looking import Look, how_it_stands, other_names, within_limit
+from mediad.steering.looking import Look, how_it_stands, other_names, plain_name, within_limit
 from mediad.store import fingerprints, kept
 from mediad.store.reading import Reader
 from mediad.store.stories import Account, Told, accounts
@@ -71,7 +71,7 @@ async def why(
 async def _by_path(reader: Reader, path: bytes, follow: Follow | None) -> list[Subject]:
     if not path.startswith(b"/"):
         return []
-    names = [_plain(path)]
+    names = [plain_name(path)]
     found = await reader.run(functools.partial(_about_any, paths=names))
     if not found:
         folders = await reader.run(roots)
@@ -85,11 +85,6 @@ async def _by_path(reader: Reader, path: bytes, follow: Follow | None) -> list[S
     except (OSError, LibraryOffline):  # what is known without a look at the library is told all the same
         return found
     return await reader.run(functools.partial(_about_any, paths=names))
-
-
-def _plain(path: bytes) -> bytes:
-    """An absolute path without repeated slashes and dots; two slashes at its begin are kept by normpath."""
-    return b"/" + os.path.normpath(path).lstrip(b"/")
 
 
 def _about_any(connection: apsw.Connection, paths: Sequence[bytes]) -> list[Subject]:

@@ -148,6 +148,14 @@ def in_hand(connection: apsw.Connection, library: int, path: bytes) -> bool:
     return row is not None
 
 
+def in_hand_since(connection: apsw.Connection, library: int, path: bytes, since: int) -> bool:
+    """Is something being done with what lies at this path, or was it taken away from there since then?"""
+    row = connection.execute(
+        "SELECT 1 FROM step WHERE origin = ? AND source = ? AND time >= ? LIMIT 1", (library, path, since)
+    ).fetchone()
+    return row is not None or in_hand(connection, library, path)
+
+
 def is_tracked(connection: apsw.Connection, library: int, path: bytes) -> bool:
     """Is the content at this path known, or about to be?"""
     rows = connection.execute(

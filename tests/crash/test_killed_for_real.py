@@ -4,7 +4,7 @@ A scenario goes through stages; in each, everything it does is asked for over th
 of a stage the world is set up as the stage before left it, the daemon is killed at n, started again, asked
 for the same once more, and then everything must be as if nothing had happened.
 
-Every tenth time it is killed in its second life, too; every time with MEDIAD_EXHAUSTIVE=1 in the environment.
+Every fifth time it is killed in its second life, too; every time with MEDIAD_EXHAUSTIVE=1 in the environment.
 """
 
 from __future__ import annotations
@@ -360,7 +360,7 @@ def test_killed_at_every_operation(world: World, stage: Stage) -> None:
         where = world.daemon.board.kind
         kills += not survived
         problems = list(lost(world))
-        again = rng.randint(1, AGAIN) if EXHAUSTIVE or number % 10 == 0 else 0
+        again = rng.randint(1, AGAIN) if EXHAUSTIVE or number % 5 == 0 else 0
         if again and not survived:
             kills += not live(world, stage.deeds, again)
             problems += lost(world)

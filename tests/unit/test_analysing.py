@@ -62,6 +62,12 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+async def test_a_stop_waits_for_no_comparisons() -> None:
+    one = picture(0)
+    others, looks = [(number, likeness.encode(one)) for number in range(4)], iter((False, False, True))
+    assert len(analyser.judged(one, others, lambda: next(looks))) == 2
+
+
 async def test_look_alikes_are_found_and_only_reported(house: House) -> None:
     async with house.life() as steering:
         for name, content in (("a.jpg", ONE), ("b.jpg", TWO), ("c.jpg", THREE)):

@@ -162,6 +162,9 @@ def test_rules_match_without_case() -> None:
         ("a**/b.jpg", ("ax/b.jpg", "a/b.jpg"), ("ab.jpg",)),
         ("/DCIM/*", ("DCIM/x.jpg",), ("a/DCIM/x.jpg",)),
         ("*/DCIM/*", ("DCIM/x.jpg", "a/DCIM/x.jpg"), ("aDCIM/x.jpg",)),
+        ("/*/DCIM/*", ("a/DCIM/x.jpg",), ("DCIM/x.jpg",)),
+        ("?x.jpg", ("ax.jpg",), ("x.jpg",)),
+        ("[!a]x.jpg", ("bx.jpg",), ("ax.jpg", "x.jpg")),
     ],
 )
 def test_globs_of_paths(glob: str, fits: tuple[str, ...], fits_not: tuple[str, ...]) -> None:

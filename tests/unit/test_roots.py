@@ -12,7 +12,7 @@ from mediad import roots
 from mediad.cli.settings import load
 from mediad.config import Config, parse
 from mediad.errors import InvalidConfig
-from mediad.roots import check_system, filesystem, overlaps, system_warnings
+from mediad.roots import check_system, filesystem, look_over, overlaps, system_warnings
 from mediad.synced import synchroniser
 from tests.mounting import Factory
 
@@ -81,6 +81,17 @@ def test_what_is_wrong_in_itself_hides_nothing_of_this(tmp_path: Path, library: 
         "watch.inbox.library",
         "watch.inbox.path",
     ]
+
+
+def test_a_look_that_fails_passes_nothing(
+    tmp_path: Path, watch: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Config) -> list[str]:
+        raise RecursionError
+
+    monkeypatch.setattr(roots, "check_system", fail)
+    with pytest.raises(RecursionError):
+        look_over(configured(tmp_path, watch=watch, library=library))
 
 
 def test_symlinks_count(tmp_path: Path, watch: Path) -> None:
