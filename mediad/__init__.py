@@ -59,7 +59,7 @@ Decisions, and why:
 - The control socket speaks Varlink. The interface definition is the one source of what travels: calls are
   checked against it, and `--json` prints the replies.
 - Nobody but the daemon opens the catalogue; `mediactl` needs the socket and the standard library alone, and
-  each command loads only its own modules, since people wait for it.
+  each command loads only its own modules, since people wait for it. The daemon yields the processor to them.
 - Clients get a fifth of the event loop, bounded buffers and time limits; each connection is a task that
   raises nothing. Who they are is the kernel's word (SO_PEERCRED, SO_PEERGROUPS).
 - `status` is read from memory, in one step of the event loop, so that its numbers fit together.
@@ -91,7 +91,8 @@ The package::
 
     __main__            python -m mediad
     cli.main            mediad: arguments, commands
-    cli.ctl             mediactl: arguments
+    cli.ctl             mediactl: from its words to its exit code
+    cli.arguments       its arguments
     cli.dispatch        what its commands do with them
     cli.program         what both do around a command: streams, interrupts, exit codes
     cli.output          standard streams that are closed, full or know no Unicode

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mediad.cli import ctl, main
+from mediad.cli import arguments, main
 
-PROGRAMS = {"mediad": main._parser, "mediactl": ctl._parser}
+PROGRAMS = {"mediad": main._parser, "mediactl": arguments.parser}
 
 
 def commands(name: str) -> dict[str, set[str]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
 
 TYPE_CHECKING = False  # typing's, without the milliseconds that loading it takes
 if TYPE_CHECKING:
@@ -45,26 +43,34 @@ def say(text: str, *, at_once: bool = False) -> None:
     Raises:
         OutputFailed: they cannot be written. BrokenPipeError: nobody reads them.
     """
-    with _failing():
-        print(text, flush=at_once)
+    _print(f"{text}\n", at_once=at_once)
 
 
 def flush() -> None:
     """Write what `say` holds back; raises the same."""
-    with _failing():
-        sys.stdout.flush()
+    _print("", at_once=True)
+
+
+def _print(text: str, *, at_once: bool) -> None:
+    try:
+        print(text, end="", flush=at_once)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(error) from error
 
 
 def complain(text: str) -> None:
     """Print lines on standard error; if it cannot be written there is nowhere left to say so."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
+    draw(f"{text}\n")
 
 
 def draw(text: str) -> None:
     """Write to the terminal behind standard error, without ending the line."""
-    with contextlib.suppress(OSError):
+    try:
         print(text, end="", file=sys.stderr, flush=True)
+    except OSError:
+        return
 
 
 def settle_errors() -> None:
@@ -77,18 +83,10 @@ def settle_errors() -> None:
 
 def discard(stream: TextIO) -> None:
     """Send to nowhere what a stream still holds: the interpreter would flush once more and complain."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         number = stream.fileno()
         fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(fd, number)
         os.close(fd)
-
-
-@contextlib.contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputFailed(error) from error
+    except (OSError, ValueError):
+        return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 
@@ -41,10 +40,16 @@ def shown(value: Mapping[str, object], name: str) -> str:
 def _folder() -> bytes:
     """The current folder, by the name under which the shell came here."""
     named = os.environb.get(b"PWD", b"")
-    with contextlib.suppress(OSError):  # the shell's name for it may be out of date
-        if named.startswith(b"/") and os.path.samefile(named, b"."):
-            return named
+    if named.startswith(b"/") and _is_here(named):
+        return named
     try:
         return os.getcwdb()
     except OSError:
         raise SourceGone("the current folder is no more", remedy="cd to one that is there") from None
+
+
+def _is_here(named: bytes) -> bool:
+    try:
+        return os.path.samefile(named, b".")
+    except OSError:  # the shell's name for it is out of date
+        return False

@@ -6,10 +6,10 @@ import re
 import time
 from datetime import datetime
 
-from mediad.control.protocol import time_from, time_text
+from mediad.control.protocol import time_text
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+_DURATION = r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)"
 _LONGEST = 100 * 366 * 86_400.0  # what the configuration allows, too
 
 
@@ -35,7 +35,7 @@ def moment_text(rfc3339: str, now: float | None = None) -> str:
     Args:
         now: seconds since 1970; default: the clock's.
     """
-    moment = time.localtime(time_from(rfc3339) // 1_000_000)
+    moment = _local(rfc3339)
     today = time.localtime(now)
     is_today = moment[:3] == today[:3]
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", moment)
@@ -48,7 +48,11 @@ def until_text(rfc3339: str | None, now: float | None = None) -> str:
 
 def full_text(rfc3339: str) -> str:
     """A moment in local time with its day, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_from(rfc3339) // 1_000_000))
+    return time.strftime("%Y-%m-%d %H:%M:%S", _local(rfc3339))
+
+
+def _local(rfc3339: str) -> time.struct_time:
+    return time.localtime(datetime.fromisoformat(rfc3339).timestamp())
 
 
 def duration(text: str) -> float:
@@ -57,7 +61,7 @@ def duration(text: str) -> float:
     Raises:
         ValueError: what is wrong; what is allowed.
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None or float(match[1]) * _SECONDS[match[2]] > _LONGEST:
         raise ValueError(f'"{text}" is no duration; a number with ms, s, m, h or d is allowed, such as "15m"')
     return float(match[1]) * _SECONDS[match[2]]
@@ -69,7 +73,7 @@ def since(text: str, now: float | None = None) -> str:
     Raises:
         ValueError: what is wrong; what is allowed.
     """
-    if _DURATION.fullmatch(text):
+    if re.fullmatch(_DURATION, text):
         moment = (time.time() if now is None else now) - duration(text)
         return str(time_text(round(moment * 1_000_000)))
     try:

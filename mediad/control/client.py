@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket as socket  # socket itself loads and makes what nothing here uses: a tenth of a `status`
 import errno
 import os
-import socket
 import stat
-import struct
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 
@@ -85,7 +85,7 @@ class Client:
         for place in sockets:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             # in blocking mode: else a full backlog is refused instead of waited for
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(_PATIENCE), 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, array("l", (int(_PATIENCE), 0)))
             try:
                 sock.connect(place)
             except OSError as error:
@@ -184,8 +184,9 @@ class Client:
 
     def _silent(self) -> str:
         """What is there and does not answer, and what to do about it."""
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid = struct.unpack("3i", credentials)[0]
+        credentials = array("i")  # pid, uid, gid
+        credentials.frombytes(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        pid = credentials[0]
         return f"the daemon (process {pid}) does not answer; `{_systemctl(self._place)} restart mediad`"
 
     def _frame(self) -> bytes:

@@ -6,7 +6,7 @@ field of the same name that ends in `_b64` has the exact bytes.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ LONGEST_REQUEST = 1 << 20
 """Bytes, with the NUL."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(
+_RFC3339 = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
@@ -120,7 +120,7 @@ def path_fields(name: str, path: bytes | None) -> dict[str, str | None]:
     """The two fields that carry a path: `name`, and `name` with `_b64`."""
     if path is None:
         return {name: None, f"{name}_b64": None}
-    exact = None if _is_text(path) else base64.b64encode(path).decode("ascii")
+    exact = None if _is_text(path) else _base64(path)
     return {name: path_text(path), f"{name}_b64": exact}
 
 
@@ -141,7 +141,7 @@ def paths_parameters(paths: Sequence[bytes]) -> dict[str, object]:
     exact = [path for path in paths if not _is_text(path)]
     return {
         "paths": [path.decode("utf-8") for path in paths if _is_text(path)],
-        "paths_b64": [base64.b64encode(path).decode("ascii") for path in exact],
+        "paths_b64": [_base64(path) for path in exact],
     }
 
 
@@ -170,6 +170,10 @@ def _is_text(path: bytes) -> bool:
     return True
 
 
+def _base64(path: bytes) -> str:
+    return binascii.b2a_base64(path, newline=False).decode("ascii")
+
+
 def _from_text(given: object, field: str) -> bytes:
     text: Any = given
     try:
@@ -181,7 +185,7 @@ def _from_text(given: object, field: str) -> bytes:
 def _from_base64(given: object, field: str) -> bytes:
     text: Any = given
     try:
-        return _without_nul(base64.b64decode(text, validate=True))
+        return _without_nul(binascii.a2b_base64(text, strict_mode=True))
     except (TypeError, ValueError) as error:
         raise InvalidParameter(field) from error
 
@@ -212,7 +216,7 @@ def time_from(text: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    if not _RFC3339.fullmatch(text):
+    if not re.fullmatch(_RFC3339, text):
         raise ValueError(f"no RFC 3339 time: {text!r}")
     return (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(microseconds=1)
 

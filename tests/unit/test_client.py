@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,18 @@ def place(tmp_path: Path) -> Path:
 def call(place: Path, answer: Answer) -> dict[str, object]:
     with CannedDaemon(place, {"Resume": answer}), Client.connect([str(place)]) as client:
         return client.call("Resume")
+
+
+def bar(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This user may not connect to this socket; to others he may."""
+
+    class Socket(_socket.socket):
+        def connect(self, address: Any) -> None:
+            if address == str(path):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            super().connect(address)
+
+    monkeypatch.setattr(_socket, "socket", Socket)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +84,9 @@ def test_nobody_answers(tmp_path: Path) -> None:
     [(0o660, "only the group .* may use .*usermod -aG"), (0o600, "only root and who runs mediad may use")],
 )
 def test_a_socket_that_is_barred(place: Path, monkeypatch: pytest.MonkeyPatch, mode: int, words: str) -> None:
-    def barred(_: socket.socket, __: str) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
     with CannedDaemon(place, {}):
         place.chmod(mode)
-        monkeypatch.setattr(socket.socket, "connect", barred)
+        bar(place, monkeypatch)
         with pytest.raises(NotAllowed, match=words) as raised:
             Client.connect([str(place)])
         monkeypatch.undo()
@@ -85,14 +96,7 @@ def test_a_socket_that_is_barred(place: Path, monkeypatch: pytest.MonkeyPatch, m
 def test_a_socket_that_is_barred_and_another(
     tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = socket.socket.connect
-
-    def barred(sock: socket.socket, path: str) -> None:
-        if path.endswith("barred"):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        connect(sock, path)
-
-    monkeypatch.setattr(socket.socket, "connect", barred)
+    bar(tmp_path / "barred", monkeypatch)
     with CannedDaemon(place, {"Dismiss": always({"dismissed": 1})}):
         with Client.connect([str(tmp_path / "barred"), str(place)]) as client:
             assert client.call("Dismiss") == {"dismissed": 1}

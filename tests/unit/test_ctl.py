@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mediad import __version__
+from mediad.cli import arguments, ctl
 from mediad.cli.ctl import main
 from mediad.cli.typed import called, to_type
 from mediad.control.protocol import Failed
@@ -120,9 +123,9 @@ def test_options_that_do_not_go_together_need_no_daemon(
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, shown in ((["--version"], f"mediactl {__version__}\n"), (["--help"], "usage: mediactl")):
+    for words, shown in ((["--version"], f"mediactl {__version__}\n"), (["--help"], "usage: mediactl")):
         with pytest.raises(SystemExit) as ended:
-            main(arguments)
+            main(words)
         assert ended.value.code == 0
         assert shown in capsys.readouterr().out
 
@@ -161,35 +164,51 @@ def test_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_commands_load_little() -> None:
-    """Start-up time is what `mediactl status` costs."""
+    """Start-up time is what `mediactl` costs."""
     names = ["follow", "importing", "status", "steer", "tell", "undo", "why", "refusal"]
-    program = f"""if True:
-        import json, sys
-        from mediad.cli import ctl, {", ".join(names)}
-        ctl._parser("status").parse_args(["status"])
-        print(json.dumps(sorted(sys.modules)))
-    """
-    command = [sys.executable, "-c", program]
-    loaded = json.loads(subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout)
+    loaded = _loaded_by(
+        f"from mediad.cli import ctl, arguments, {', '.join(names)}; arguments.parse(['status'])"
+    )
     ours = {name for name in loaded if name.startswith("mediad.") and not name.startswith("mediad.cli")}
     needed = ("control", "control.client", "control.protocol", "errors", "shell", "sizes")
     assert ours == {f"mediad.{name}" for name in needed}
     heavy = {"anyio", "asyncio", "dataclasses", "inspect", "logging", "shutil", "subprocess", "tomllib"}
-    assert set(loaded) & heavy <= _loaded_by_the_interpreter()
+    assert loaded & heavy <= _loaded_by("")
 
 
 def test_status_loads_least() -> None:
-    """It is what people type most: even typing and unicodedata cost it a tenth of its time."""
-    program = "import sys; from mediad.cli import ctl, status; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    """It is what people type most: each of these costs it a tenth of its time."""
+    loaded = _loaded_by("from mediad.cli import ctl, status; ctl._mere_status(['status'])")
+    costly = {"argparse", "contextlib", "gettext", "locale", "socket", "struct", "typing", "unicodedata"}
+    assert loaded & costly <= _loaded_by("")
+
+
+def _loaded_by(program: str) -> set[str]:
+    """The modules that a fresh interpreter has after a program."""
+    command = [sys.executable, "-c", f"import sys; {program}\nprint(*sys.modules)"]
+    return set(
+        subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
     )
-    assert {"typing", "unicodedata"} & set(loaded.stdout.split()) <= _loaded_by_the_interpreter()
 
 
-def _loaded_by_the_interpreter() -> set[str]:
-    command = [sys.executable, "-c", "import sys; print(*sys.modules)"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+_WORDS = ["status", "--json", "--user", "--system", "--watch", "--socket", "a", "", "-", "--", "--soc", "-h"]
+
+
+@given(st.lists(st.sampled_from([*_WORDS, "--socket=a", "pause", "-n", "--watch=1"]), max_size=5))
+@example(["status"])
+@example(["--socket", "status", "status", "--socket", "a", "--json", "--watch"])
+@example(["--watch", "status"])
+@example(["status", "--socket", "-"])
+def test_status_is_read_as_argparse_reads_it(words: list[str]) -> None:
+    if (mere := ctl._mere_status(words)) is not None:
+        assert mere == arguments.parse(words)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--json"], ["--watch", "--user"], ["--system"], ["--socket", "a b"], ["--json", "--user"]]
+)
+def test_a_status_of_plain_words_needs_no_argparse(words: list[str]) -> None:
+    assert ctl._mere_status(["status", *words]) is not None
 
 
 # --- Errors ------------------------------------------------------------------------------------------
