@@ -43,7 +43,9 @@ from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
 _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
-_YIELDING = 5  # nice(2) of the processes that parse, so that the daemon answers while they have much to do
+_YIELDING = (
+    5  # nice(2): the daemon yields to who works here, and those that parse yield to it, since it answers
+)
 _LAST = 19  # nice(2) of those that look at library files in the background
 _ANALYSIS = 120.0  # seconds that they may take for a file, besides what reading it takes; a long film does
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
@@ -100,6 +102,7 @@ def run(load: Load, *, once: bool) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease that is broken while we look says so by a signal
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means to reload
     _raise_descriptor_limit()
+    _yield()
     with state_directory(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
         return eventloop.run(_serve, config, config_file, load, state, once)
@@ -121,6 +124,15 @@ def _raise_descriptor_limit() -> None:
     """Files stay open from hashing to filing; the soft limit of 1024 is for programs that use select."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+
+
+def _yield() -> None:
+    """It has time; who works at this machine, and asks it something, has not.
+
+    A niceness that somebody chose stays. It is the thread's own (sched(7)), and all threads begin later.
+    """
+    if os.getpriority(os.PRIO_PROCESS, 0) == 0:
+        os.nice(_YIELDING)
 
 
 @contextlib.contextmanager

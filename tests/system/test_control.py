@@ -22,6 +22,17 @@ MOVE = {"action": "move", "settle": "0s"}
 COPY = {"settle": "0s"}
 
 
+def test_all_of_the_daemon_yields_to_who_works_here(tmp_path: Path) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    daemons = ours or 5  # what somebody chose stays
+    with Steered(tmp_path, watch=MOVE) as daemon:
+        daemon.put("a.jpg", picture(1))
+        daemon.wait_for("a.jpg", "filed")
+        threads = [int(entry.name) for entry in Path(f"/proc/{daemon.pid}/task").iterdir()]
+        assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {daemons}
+        assert min(os.getpriority(os.PRIO_PROCESS, worker) for worker in daemon.workers()) > daemons
+
+
 # --- Pause -------------------------------------------------------------------------------------------
 
 

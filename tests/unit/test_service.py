@@ -36,6 +36,7 @@ def this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     limits, ignored = resource.getrlimit(resource.RLIMIT_NOFILE), signal.getsignal(signal.SIGIO)
     for name in ("JOURNAL_STREAM", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "nice", lambda _: 0)  # which could not be taken back
     yield
     log.handlers[:], log.propagate = before[0], before[2]
     log.setLevel(before[1])
@@ -161,6 +162,17 @@ def test_the_log(
     assert (len(offline), len(started)) == (1, 1)
     assert offline[0].startswith("<4>library photos") is journald
     assert started[0].startswith("<6>mediad ") is journald
+
+
+@pytest.mark.parametrize(("before", "asked"), [(0, [5]), (5, []), (-5, []), (19, [])])
+def test_the_daemon_yields_unless_somebody_chose_otherwise(
+    once: Run, before: int, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    niced: list[int] = []
+    monkeypatch.setattr(os, "nice", niced.append)
+    monkeypatch.setattr(os, "getpriority", lambda _which, _who: before)
+    assert once() == 0
+    assert niced == asked
 
 
 def test_priorities(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
