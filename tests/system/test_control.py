@@ -30,7 +30,9 @@ def test_all_of_the_daemon_yields_to_who_works_here(tmp_path: Path) -> None:
         daemon.wait_for("a.jpg", "filed")
         threads = [int(entry.name) for entry in Path(f"/proc/{daemon.pid}/task").iterdir()]
         assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {daemons}
-        assert min(os.getpriority(os.PRIO_PROCESS, worker) for worker in daemon.workers()) > daemons
+        wait_until(  # a worker that has just been started is as the daemon
+            lambda: all(os.getpriority(os.PRIO_PROCESS, worker) > daemons for worker in daemon.workers())
+        )
 
 
 # --- Pause -------------------------------------------------------------------------------------------
