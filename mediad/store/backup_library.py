@@ -22,7 +22,6 @@ from mediad.files import Dirs, Tree
 from mediad.library import PRIVATE, TMP, OpenLibrary
 from mediad.store.backup import SPARE, attach, open_as_it_lies, remove, stamp, sync
 from mediad.store.backup_foreign import guard, has_our_tables, is_number, is_too_new, open_foreign
-from mediad.store.database import migrate
 
 CARRIED = b".mediad/catalogue.db"
 _NAME = b"catalogue.db"
@@ -74,7 +73,6 @@ def extract(backup: Path, marker: str, target: Path) -> bool:
     try:
         made.pragma("synchronous", "off")  # it is synced once, at the end
         made.pragma("cache_size", -32768)
-        migrate(made, target)
         attach(made, backup, "whole")
         row = made.execute("SELECT id FROM whole.library WHERE marker = ?", (marker,)).fetchone()
         if row is not None:
@@ -94,30 +92,25 @@ def extract(backup: Path, marker: str, target: Path) -> bool:
 
 
 def _copy_rows(made: apsw.Connection, row: int) -> None:
-    """Copy them, and then make what depends on them at once, which is many times faster."""
-    later = made.execute(
-        "SELECT type, name, sql FROM main.sqlite_schema"
-        " WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
-    ).fetchall()
-    for kind, name, _ in later:
-        made.execute(f"DROP {kind} main.{name}")
+    """Make the tables, copy the rows, and make what depends on them at once, which is many times faster."""
+    rows = made.execute(
+        "SELECT type, sql FROM whole.sqlite_schema WHERE sql NOT NULL AND substr(name, 1, 7) <> 'sqlite_'"
+    )
+    schema = [(kind, str(sql)) for kind, sql in rows]
+    for kind, sql in schema:
+        if kind == "table":
+            made.execute(sql)
     for table, condition in _ROWS:
-        names = ", ".join(shared_columns(made, "main", "whole", table))
         made.execute(
-            f"INSERT INTO main.{table} ({names}) SELECT {names} FROM whole.{table} WHERE {condition}",  # noqa: S608
+            f"INSERT INTO main.{table} SELECT * FROM whole.{table} WHERE {condition}",  # noqa: S608
             {"row": row},
         )
     made.execute("UPDATE main.library SET files = 0, bytes = 0 WHERE id <> ?", (row,))
     made.execute(_TALLY)
-    for _, _, sql in later:
-        made.execute(str(sql))
-
-
-def shared_columns(connection: apsw.Connection, one: str, other: str, table: str) -> list[str]:
-    """The columns that a table has in both of two attached catalogues."""
-    sql = "SELECT name FROM pragma_table_info(?, ?)"
-    theirs = {row[0] for row in connection.execute(sql, (table, other))}
-    return [row[0] for row in connection.execute(sql, (table, one)) if row[0] in theirs]
+    for kind, sql in schema:
+        if kind != "table":
+            made.execute(sql)
+    made.pragma("user_version", made.pragma("user_version", schema="whole"))
 
 
 def _describe(made: apsw.Connection, backup: Path, marker: str) -> None:

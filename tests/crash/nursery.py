@@ -29,6 +29,7 @@ from mediad import service
 from mediad.cli import settings
 from mediad.clock import Clock
 from mediad.errors import MediadError
+from mediad.exclude import Excluder
 from mediad.files import Files
 from mediad.media.reading import File
 from mediad.store.database import Database
@@ -217,6 +218,7 @@ def _nurse() -> None:
     """Do what each line of standard input says, and answer with a number."""
     for name in _LATE:
         importlib.import_module(name)
+    Excluder(["*"], [])  # its patterns, once for all daemons
     gc.freeze()
     for line in sys.stdin:
         (word, value), *_ = json.loads(line).items()
