@@ -43,9 +43,7 @@ from mediad.store.reading import Reader, open_reader
 from mediad.workers import WorkerPool, default_size
 
 _STOP_LIMIT = 10.0  # seconds in which work in flight may end; well inside systemd's 90
-_YIELDING = (
-    5  # nice(2): the daemon yields to who works here, and those that parse yield to it, since it answers
-)
+_YIELDING = 5  # nice(2) of the daemon, and of those that parse beside it, so that it answers meanwhile
 _LAST = 19  # nice(2) of those that look at library files in the background
 _ANALYSIS = 120.0  # seconds that they may take for a file, besides what reading it takes; a long film does
 EXIT_INCOMPLETE = 3  # `run --once`: some quarantined, failed or held
@@ -97,12 +95,12 @@ def run(load: Load, *, once: bool) -> int:
     """
     config, config_file = load()
     set_up_logging(config.daemon.log_level)
+    _yield()  # before any other thread begins
     for warning in _checked(config):
         log.warning("%s", warning)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease that is broken while we look says so by a signal
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means to reload
     _raise_descriptor_limit()
-    _yield()
     with state_directory(config) as state:
         log.info("mediad %s started with %s", __version__, printable(config_file))
         return eventloop.run(_serve, config, config_file, load, state, once)
@@ -129,10 +127,15 @@ def _raise_descriptor_limit() -> None:
 def _yield() -> None:
     """It has time; who works at this machine, and asks it something, has not.
 
-    A niceness that somebody chose stays. It is the thread's own (sched(7)), and all threads begin later.
+    Niceness is the thread's own, and counts within a session only where each has a group in the scheduler
+    (autogroup, sched(7)). So a session of our own, as under systemd, is told as much.
     """
     if os.getpriority(os.PRIO_PROCESS, 0) == 0:
         os.nice(_YIELDING)
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if niceness > 0 and os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):  # a kernel without that has nothing to tell
+            Path("/proc/self/autogroup").write_text(f"{niceness}", encoding="ascii")
 
 
 @contextlib.contextmanager

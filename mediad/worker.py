@@ -75,7 +75,6 @@ class Worker:
                 cwd="/",  # holds no mount
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
                 | {"LC_ALL": "C.UTF-8", **_ONE_THREAD},
-                start_new_session=True,
             )
         except BaseException:
             ours.close()
@@ -180,8 +179,10 @@ class Worker:
             anyio.notify_closing(self._socket)
             self._socket.close()
             if self.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError):  # it has no group of its own before it is up
                     os.killpg(self.process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    self.process.kill()
             with anyio.move_on_after(_REAP_LIMIT):
                 await self.process.wait()
 

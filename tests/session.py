@@ -49,6 +49,7 @@ _VARYING = [
         (r"(first seen on\s)[\d-]+(\sat\s)[\d:]+", r"\1DAY\2CLOCK"),
         (r"(unchanged\sfor\s)\d+\.\d", r"\1SPAN"),
         (r"\b\d+\.\d [GT]B", "FREE"),
+        (r"; \d+ to analyse$", ""),  # what is looked at in the background
         (r"\[step \d+", "[step N"),
         (r"\bbatch\s+\d+", "batch N"),
         (r"(/\.mediad/(?:trash|quarantine)/.+-)\d+(?=\.)", r"\1N"),

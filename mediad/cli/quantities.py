@@ -52,7 +52,7 @@ def full_text(rfc3339: str) -> str:
 
 
 def _local(rfc3339: str) -> time.struct_time:
-    return time.localtime(datetime.fromisoformat(rfc3339).timestamp())
+    return time.localtime(datetime.fromisoformat(rfc3339).replace(microsecond=0).timestamp())
 
 
 def duration(text: str) -> float:

@@ -184,9 +184,10 @@ class Client:
 
     def _silent(self) -> str:
         """What is there and does not answer, and what to do about it."""
-        credentials = array("i")  # pid, uid, gid
-        credentials.frombytes(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        pid = credentials[0]
+        import struct
+
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid = struct.unpack("3i", credentials)[0]
         return f"the daemon (process {pid}) does not answer; `{_systemctl(self._place)} restart mediad`"
 
     def _frame(self) -> bytes:

@@ -83,6 +83,8 @@ def confine(nice: int) -> None:
     Args:
         nice: how much further to yield the processor.
     """
+    # A group and no session, between which niceness does not count (autogroup, sched(7)).
+    os.setpgid(0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -101,18 +102,20 @@ def has_our_tables(connection: apsw.Connection, *names: str) -> bool:
     if not isinstance(version, int) or not 0 < version <= newest_schema():
         return False
     sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
-    theirs, ours = set(connection.execute(sql)), _schema(version)
+    theirs, ours = set(connection.execute(sql)), set(schema(version))
     if names:
         theirs, ours = ({row for row in rows if row[2] in names} for rows in (theirs, ours))
     return theirs == ours
 
 
 @functools.cache
-def _schema(version: int) -> set[tuple[apsw.SQLiteValue, ...]]:
+def schema(version: int) -> list[tuple[str, str, str, str | None]]:
+    """What the schema of this number has, as it was made: type, name, table and SQL of each."""
     made = apsw.Connection(":memory:")
     try:
         migrate(made, Path(":memory:"), upto=version)
-        return set(made.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"))
+        rows: Any = made.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")
+        return list(rows)
     finally:
         made.close()
 

@@ -21,7 +21,15 @@ from mediad.errors import CatalogueBroken, SchemaTooNew
 from mediad.files import Dirs, Tree
 from mediad.library import PRIVATE, TMP, OpenLibrary
 from mediad.store.backup import SPARE, attach, open_as_it_lies, remove, stamp, sync
-from mediad.store.backup_foreign import guard, has_our_tables, is_number, is_too_new, open_foreign
+from mediad.store.backup_foreign import (
+    guard,
+    has_our_tables,
+    is_number,
+    is_too_new,
+    open_foreign,
+    schema,
+)
+from mediad.store.database import newest_schema
 
 CARRIED = b".mediad/catalogue.db"
 _NAME = b"catalogue.db"
@@ -58,7 +66,7 @@ def extract(backup: Path, marker: str, target: Path) -> bool:
     """Make a file with a library's rows.
 
     Args:
-        backup: of the whole catalogue, with today's schema. marker: the library's.
+        backup: of the whole catalogue. marker: the library's.
         target: a path for the new file.
 
     Returns:
@@ -93,24 +101,30 @@ def extract(backup: Path, marker: str, target: Path) -> bool:
 
 def _copy_rows(made: apsw.Connection, row: int) -> None:
     """Make the tables, copy the rows, and make what depends on them at once, which is many times faster."""
-    rows = made.execute(
-        "SELECT type, sql FROM whole.sqlite_schema WHERE sql NOT NULL AND substr(name, 1, 7) <> 'sqlite_'"
-    )
-    schema = [(kind, str(sql)) for kind, sql in rows]
-    for kind, sql in schema:
+    version = newest_schema()
+    ours = [(kind, sql) for kind, name, _, sql in schema(version) if sql and not name.startswith("sqlite_")]
+    for kind, sql in ours:
         if kind == "table":
             made.execute(sql)
     for table, condition in _ROWS:
+        names = ", ".join(shared_columns(made, "main", "whole", table))
         made.execute(
-            f"INSERT INTO main.{table} SELECT * FROM whole.{table} WHERE {condition}",  # noqa: S608
+            f"INSERT INTO main.{table} ({names}) SELECT {names} FROM whole.{table} WHERE {condition}",  # noqa: S608
             {"row": row},
         )
     made.execute("UPDATE main.library SET files = 0, bytes = 0 WHERE id <> ?", (row,))
     made.execute(_TALLY)
-    for kind, sql in schema:
+    for kind, sql in ours:
         if kind != "table":
             made.execute(sql)
-    made.pragma("user_version", made.pragma("user_version", schema="whole"))
+    made.pragma("user_version", version)
+
+
+def shared_columns(connection: apsw.Connection, one: str, other: str, table: str) -> list[str]:
+    """The columns that a table has in both of two attached catalogues."""
+    sql = "SELECT name FROM pragma_table_info(?, ?)"
+    theirs = {row[0] for row in connection.execute(sql, (table, other))}
+    return [row[0] for row in connection.execute(sql, (table, one)) if row[0] in theirs]
 
 
 def _describe(made: apsw.Connection, backup: Path, marker: str) -> None:

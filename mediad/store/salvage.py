@@ -16,6 +16,7 @@ import apsw
 
 from mediad.store import salvage_maps
 from mediad.store.backup import attach, stamp
+from mediad.store.backup_library import shared_columns
 from mediad.store.salvage_maps import Write
 
 _WINDOW = 1000  # rows of one unit of work: some hundredths of a second
@@ -140,7 +141,7 @@ def _columns(
     source: apsw.Connection, table: str, said: Mapping[str, str], skip: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
     """The columns of a table, and what is to stand in them."""
-    names = [name for name in _shared_columns(source, "main", "here", table) if name not in skip]
+    names = [name for name in shared_columns(source, "main", "here", table) if name not in skip]
     return names, [said.get(name, f"s.{name}") for name in names]
 
 
@@ -258,10 +259,3 @@ def _rest(source: apsw.Connection, write: Write) -> None:
         )
 
     write(add)
-
-
-def _shared_columns(connection: apsw.Connection, one: str, other: str, table: str) -> list[str]:
-    """The columns that a table has in both of two attached catalogues."""
-    sql = "SELECT name FROM pragma_table_info(?, ?)"
-    theirs = {row[0] for row in connection.execute(sql, (table, other))}
-    return [row[0] for row in connection.execute(sql, (table, one)) if row[0] in theirs]

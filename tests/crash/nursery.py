@@ -32,7 +32,8 @@ from mediad.errors import MediadError
 from mediad.exclude import Excluder
 from mediad.files import Files
 from mediad.media.reading import File
-from mediad.store.database import Database
+from mediad.store.backup_foreign import schema
+from mediad.store.database import Database, newest_schema
 from tests.crash.faulty import CHANGES, Faults, FaultyFiles
 from tests.crash.scene import Reader
 
@@ -218,7 +219,8 @@ def _nurse() -> None:
     """Do what each line of standard input says, and answer with a number."""
     for name in _LATE:
         importlib.import_module(name)
-    Excluder(["*"], [])  # its patterns, once for all daemons
+    Excluder(["*"], [])  # what each daemon would make anew and keep: its patterns, and the schema
+    schema(newest_schema())
     gc.freeze()
     for line in sys.stdin:
         (word, value), *_ = json.loads(line).items()

@@ -31,6 +31,7 @@ from mediad.store.backup import (
     stamp,
     superfluous,
 )
+from mediad.store.backup_foreign import open_foreign
 from mediad.store.backups import Backups
 from mediad.store.database import Database
 from mediad.store.salvage import take_rows
@@ -171,6 +172,32 @@ def test_a_library_carries_its_own_rows_only(past: Past, tmp_path: Path) -> None
     carried.close()
     assert not backup_library.extract(made, "nobody's", tmp_path / "rows.db")
     assert not (tmp_path / "rows.db").exists()
+
+
+@pytest.mark.parametrize(
+    "made_by_others",
+    ["ANALYZE", "CREATE INDEX mine ON arrival (path)", "CREATE TABLE _seq (n)", "CREATE VIEW v AS SELECT 1"],
+)
+def test_what_others_made_in_the_catalogue_is_carried_nowhere(
+    past: Past, tmp_path: Path, made_by_others: str
+) -> None:
+    past.connection.execute(made_by_others)
+    made = back_up(past.path, DAY, never)
+    assert backup_library.extract(made, "photos", tmp_path / "rows.db")
+    carried = open_foreign(tmp_path / "rows.db", never)  # which takes no other tables than ours
+    assert rows(carried, "SELECT path FROM file ORDER BY id") == [(b"2021/a.jpg",), (b"2021/a.xmp",)]
+    carried.close()
+
+
+def test_a_backup_of_an_older_schema_is_carried_with_todays(past: Past, tmp_path: Path) -> None:
+    past.connection.execute(
+        "DROP TABLE lingering; ALTER TABLE step DROP COLUMN keeps; PRAGMA user_version = 7"
+    )
+    made = back_up(past.path, DAY, never)
+    assert backup_library.extract(made, "photos", tmp_path / "rows.db")
+    carried = open_foreign(tmp_path / "rows.db", never)
+    assert rows(carried, "SELECT DISTINCT keeps FROM step") == [(0,)]
+    carried.close()
 
 
 def test_what_is_taken_in_beside_other_things_is_numbered_anew(past: Past, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import logging
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ from mediad.cli.main import main
 from mediad.lock import lock_file
 from mediad.store.database import open_database
 from tests import samples
+from tests.conftest import PROJECT
 from tests.trees import files
 
 PICTURE = samples.jpeg(datetime.fromisoformat("2021-07-10T20:39:25"), seed=1, size=(32, 24))
@@ -173,6 +176,20 @@ def test_the_daemon_yields_unless_somebody_chose_otherwise(
     monkeypatch.setattr(os, "getpriority", lambda _which, _who: before)
     assert once() == 0
     assert niced == asked
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/autogroup"), reason="no autogroups in this kernel")
+@pytest.mark.parametrize("own", [True, False])
+def test_a_session_of_its_own_yields_as_a_whole(own: bool) -> None:
+    program = "import os; from mediad import service; service._yield(); print(os.getpriority(0, 0));"
+    program += "print(open('/proc/self/autogroup').read())"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=PROJECT, start_new_session=own, capture_output=True, text=True, check=True
+    )
+    niceness, group = done.stdout.split("\n", 1)
+    ours = Path("/proc/self/autogroup").read_text("ascii")
+    assert group.split()[1:] == (["nice", niceness] if own else ours.split()[1:])
 
 
 def test_priorities(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -150,11 +151,18 @@ async def test_workers_are_confined(descriptor: int) -> None:
         assert [line.split()[4] for line in limits.splitlines() if "core file" in line] == ["0"]
         assert [line.split()[3] for line in limits.splitlines() if "address space" in line] == [str(2 << 30)]
         assert os.getpgid(pid) == pid
+        assert os.getsid(pid) == os.getsid(0)  # between sessions niceness may not count
         assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
         assert await anyio.Path(f"/proc/{pid}/cwd").readlink() == anyio.Path("/")
         left = [await one.readlink() async for one in anyio.Path(f"/proc/{pid}/fd").iterdir()]
         assert not [path for path in left if path.name == "x.jpg"]
     assert not await anyio.Path(f"/proc/{pid}").exists()
+
+
+async def test_a_worker_that_is_not_up_yet_is_ended() -> None:
+    one = await worker.Worker.start(0)
+    await one.end()  # before it has a group of its own
+    assert one.process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(
