@@ -135,7 +135,7 @@ def _yield() -> None:
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
     if niceness > 0 and os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):  # a kernel without that has nothing to tell
-            Path("/proc/self/autogroup").write_text(f"{niceness}", encoding="ascii")
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 @contextlib.contextmanager

@@ -184,10 +184,8 @@ class Client:
 
     def _silent(self) -> str:
         """What is there and does not answer, and what to do about it."""
-        import struct
-
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid = struct.unpack("3i", credentials)[0]
+        size = 3 * array("i").itemsize  # pid, uid, gid
+        pid = array("i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
         return f"the daemon (process {pid}) does not answer; `{_systemctl(self._place)} restart mediad`"
 
     def _frame(self) -> bytes:

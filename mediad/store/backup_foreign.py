@@ -109,13 +109,13 @@ def has_our_tables(connection: apsw.Connection, *names: str) -> bool:
 
 
 @functools.cache
-def schema(version: int) -> list[tuple[str, str, str, str | None]]:
+def schema(version: int) -> tuple[tuple[str, str, str, str | None], ...]:
     """What the schema of this number has, as it was made: type, name, table and SQL of each."""
     made = apsw.Connection(":memory:")
     try:
         migrate(made, Path(":memory:"), upto=version)
         rows: Any = made.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")
-        return list(rows)
+        return tuple(rows)
     finally:
         made.close()
 

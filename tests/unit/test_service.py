@@ -39,7 +39,8 @@ def this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     limits, ignored = resource.getrlimit(resource.RLIMIT_NOFILE), signal.getsignal(signal.SIGIO)
     for name in ("JOURNAL_STREAM", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "nice", lambda _: 0)  # which could not be taken back
+    monkeypatch.setattr(os, "nice", lambda _: 0)  # neither this could be taken back,
+    monkeypatch.setattr(os, "getsid", lambda _: 0)  # nor what a session of our own would be told
     yield
     log.handlers[:], log.propagate = before[0], before[2]
     log.setLevel(before[1])
